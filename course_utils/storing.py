@@ -1,0 +1,126 @@
+"""Runs lessons in fresh kernels and stores their outputs: python -m course_utils.storing [--times] NOTEBOOK ...
+
+A notebook is written only when every cell of it ran without an error, and in one step, so that a stop half-way
+leaves the old one. What differs from run to run without meaning (times, versions, widgets that are not shown) stays out.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat as untyped_nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+nbformat: Any = untyped_nbformat
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+PEAK_MEMORY = """
+def peak():
+    try:
+        with open("/proc/self/status") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
+    except OSError:
+        pass
+    try:
+        import resource
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    except ImportError:
+        import psutil
+        return psutil.Process().memory_info().peak_wset
+print(peak())
+"""
+
+
+def run(notebook: Any, folder: Path) -> tuple[float, float]:
+    """Run all cells of `notebook` in a fresh kernel, in place; (seconds, peak megabytes) of that kernel.
+
+    Raises CellExecutionError for the first cell that fails.
+    """
+    client = NotebookClient(
+        notebook, timeout=1200, kernel_name="python3", store_widget_state=True, record_timing=False,
+        resources={"metadata": {"path": str(folder)}},
+    )
+    start = time.perf_counter()
+    with client.setup_kernel():
+        for index, cell in enumerate(notebook.cells):
+            client.execute_cell(cell, index)
+        client.set_widgets_metadata()
+        seconds = time.perf_counter() - start
+        probe = nbformat.v4.new_code_cell(PEAK_MEMORY)
+        notebook.cells.append(probe)
+        client.execute_cell(probe, len(notebook.cells) - 1)
+        notebook.cells.pop()
+    return seconds, int(probe.outputs[0]["text"]) / 1e6
+
+
+def references(value: Any) -> set[str]:
+    """Ids of the widgets that a widget's state refers to ("IPY_MODEL_<id>", at any depth)."""
+    if isinstance(value, str):
+        return {value.removeprefix("IPY_MODEL_")} if value.startswith("IPY_MODEL_") else set()
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return {name for child in children for name in references(child)}
+
+
+def tidy(notebook: Any) -> None:
+    """Take out what is not stable: versions, timings, run-time metadata, and widgets that no output shows."""
+    states = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
+    notebook.metadata = nbformat.from_dict({
+        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    })
+    kept: set[str] = set()
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        for output in cell.get("outputs", []):
+            kept.add(output.get("data", {}).get(WIDGET_VIEW, {}).get("model_id", ""))
+    kept &= set(states)
+    while True:  # what a shown widget is made of, and the links between such widgets, to which none of them refers
+        parts = {part for name in kept for part in references(states[name]) & set(states)}
+        links = {name for name, state in states.items()
+                 if "Link" in state["model_name"] and references(state) <= kept}
+        if parts | links <= kept:
+            break
+        kept |= parts | links
+    if kept:
+        state = {name: states[name] for name in states if name in kept}
+        notebook.metadata["widgets"] = {WIDGET_STATE: {"state": state, "version_major": 2, "version_minor": 0}}
+
+
+def text(notebook: Any) -> str:
+    """The notebook as a file. Ids of widgets, random in each run, become numbers in the order of their making."""
+    result = json.dumps(notebook)
+    states = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
+    for number, name in enumerate(states, start=1):
+        result = result.replace(name, f"{number:032x}")
+    return json.dumps(json.loads(result), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Store (or with --times only measure) the notebooks named; the exit status is 1 when one of them failed."""
+    failed = 0
+    for path in (Path(word) for word in arguments if word != "--times"):
+        notebook = nbformat.read(path, as_version=4)
+        try:
+            seconds, megabytes = run(notebook, path.parent)
+        except CellExecutionError as error:
+            failed += 1
+            print(f"{path.name}: a cell failed, nothing was written\n{error}", file=sys.stderr, flush=True)
+            continue
+        remark = ""
+        if "--times" not in arguments:
+            tidy(notebook)
+            nbformat.validate(notebook)
+            temporary = path.with_suffix(".new")
+            temporary.write_text(text(notebook), encoding="utf-8", newline="\n")
+            os.replace(temporary, path)
+            remark = f"  stored, {path.stat().st_size / 1000:.0f} KB"
+        print(f"{path.name:32}{seconds:7.1f} s{megabytes:8.0f} MB{remark}", flush=True)
+    return min(failed, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
