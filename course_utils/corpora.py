@@ -115,7 +115,7 @@ def _place(name: str) -> tuple[Path, bool]:
         return Path(folder).expanduser() / name, False
     if cache := os.environ.get("COURSE_DATA_CACHE"):
         return Path(cache).expanduser() / name, True
-    import pooch
+    import pooch  # type: ignore[import-untyped, unused-ignore]
 
     return Path(pooch.os_cache("from-tokens-to-transformers")) / name, True
 
@@ -151,7 +151,7 @@ def fetch(name: str) -> Path:
             f"{path} {state}. COURSE_CORPORA is set, so it is not fetched: put the file from {corpus.url()} there, "
             "or unset COURSE_CORPORA."
         )
-    import pooch
+    import pooch  # type: ignore[import-untyped, unused-ignore]
 
     print(f"Fetching {corpus.title} ({corpus.size / 1e6:.1f} MB, licence: {corpus.licence}) to {path.parent}")
     logger = pooch.get_logger()
@@ -192,19 +192,19 @@ def shakespeare() -> str:
     return fetch("tinyshakespeare.txt").read_bytes().decode("utf-8")
 
 
-def conllu(part: str = "dev") -> list[list[tuple[str, str]]]:
-    """English Web Treebank sentences: [[(form, universal part-of-speech tag), ...], ...]; part is "dev" or "test".
+def conllu(split: str = "dev") -> list[list[tuple[str, str]]]:
+    """English Web Treebank sentences: [[(form, universal part-of-speech tag), ...], ...]; split is "dev" or "test".
 
     One pair for each syntactic word. The lines for multiword tokens (ids such as 1-2: "don't" above "do" and "n't")
     and for words that are not written (8.1) are skipped, as they repeat or add to the words and carry no tag of
     their own. Format: https://universaldependencies.org/format.html.
 
-    Fetched; raises what `fetch` raises, ValueError for another part.
+    Fetched; raises what `fetch` raises, ValueError for another split.
     """
-    if part not in ("dev", "test"):
-        raise ValueError(f"no part {part!r} of the treebank here; there are: dev, test")
+    if split not in ("dev", "test"):
+        raise ValueError(f"no split {split!r} of the treebank here; there are: dev, test")
     sentences: list[list[tuple[str, str]]] = [[]]
-    for line in fetch(f"en_ewt-ud-{part}.conllu").read_bytes().decode("utf-8").split("\n"):
+    for line in fetch(f"en_ewt-ud-{split}.conllu").read_bytes().decode("utf-8").split("\n"):
         columns = line.split("\t")
         if not line.strip():
             sentences.append([])
@@ -213,15 +213,15 @@ def conllu(part: str = "dev") -> list[list[tuple[str, str]]]:
     return [sentence for sentence in sentences if sentence]
 
 
-def multi30k(part: str = "train", language: str = "en") -> list[str]:
+def multi30k(split: str = "train", language: str = "en") -> list[str]:
     """Picture captions, line i in English and line i in German meaning the same.
 
-    part: "train" (29,000 lines), "val" (1,014) or "test_2016_flickr" (1,000); language: "en" or "de".
-    Fetched; raises what `fetch` raises, ValueError for another part or language.
+    split: "train" (29,000 lines), "val" (1,014) or "test_2016_flickr" (1,000); language: "en" or "de".
+    Fetched; raises what `fetch` raises, ValueError for another split or language.
     """
-    name = f"multi30k.{part}.{language}.gz"
+    name = f"multi30k.{split}.{language}.gz"
     if name not in CORPORA:
-        raise ValueError(f"no part {part!r} in {language!r}; there are: train, val, test_2016_flickr in en, de")
+        raise ValueError(f"no split {split!r} in {language!r}; there are: train, val, test_2016_flickr in en, de")
     text = gzip.decompress(fetch(name).read_bytes()).decode("utf-8")
     return text.removesuffix("\n").split("\n")
 

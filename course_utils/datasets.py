@@ -41,7 +41,7 @@ __all__ = [
     "name_pairs",
     "shakespeare",
     "sunspots",
-]  # fmt: skip
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -133,7 +133,7 @@ def name_pairs(
 
 @functools.cache
 def date_patterns(locale: str) -> tuple[str, ...]:
-    """The CLDR patterns of a locale in which `dates` writes, such as "EEEE, d MMMM y" and "d. M. y".
+    """The CLDR patterns of a locale in which `dates` writes, such as "EEEE, d MMMM y" and "y. M. d.".
 
     They are its full, long, medium and short formats and its skeletons of day, month and year, with and without the
     weekday, without two sorts that would give one text two truths: years of two digits ("05/06/07"), and numbers
@@ -167,7 +167,7 @@ class _Writer:
         from babel.dates import parse_pattern
 
         self.locale = locale
-        self.template = parse_pattern(pattern).format
+        self.template = str(parse_pattern(pattern).format)  # "%(d)s. %(M)s. %(y)s"
         self.tables = {field: self._table(field) for field in re.findall(r"%\((\w+)\)s", self.template)}
 
     def _table(self, field: str) -> tuple[str, Mapping[int, str]]:
@@ -193,7 +193,7 @@ class _Writer:
 
     def __call__(self, day: datetime.date) -> str:
         index = {"day": day.day, "weekday": day.weekday(), "month": day.month, "year": day.year, "era": 0}
-        return str(self.template % {field: table[index[name]] for field, (name, table) in self.tables.items()})
+        return self.template % {field: table[index[name]] for field, (name, table) in self.tables.items()}
 
 
 @functools.cache
@@ -207,8 +207,8 @@ def dates(
     """n different date texts in the true formats of many locales, each with its ISO 8601 form.
 
     Every (day, format) is as likely as any other, and none comes twice; a text that several locales write alike
-    ("27/09/1994") comes once, under one of them. No text has two ISO forms (`date_patterns` says what is left out
-    for this), so that every date can be read without error. Digits are 0 to 9 in every locale.
+    ("27/09/1994") comes once, under one of them. Over all of DATE_LOCALES no text has two ISO forms (`date_patterns`
+    says what is left out for this), so that every date can be read without error. Digits are 0 to 9 in every locale.
 
     Raises ValueError for an unknown locale, years outside 1000 to 2999, or more texts than exist.
     """

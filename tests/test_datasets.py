@@ -1,0 +1,249 @@
+"""The shared data are what their docstrings promise."""
+
+import datetime
+import re
+import subprocess
+import sys
+import unicodedata
+
+import numpy as np
+import pytest
+from babel import Locale
+from babel.dates import format_date
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from course_utils import datasets
+
+
+def test_import_is_light() -> None:
+    """The libraries behind the data are loaded when the data are asked for."""
+    code = "import sys, course_utils.datasets as d; print([m for m in ('babel', 'pooch', 'requests', 'torch') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+# Sunspots
+
+
+def test_sunspots() -> None:
+    years, values = datasets.sunspots()
+    assert years.dtype == values.dtype == np.float64
+    assert np.array_equal(years, np.arange(1700, 2009))
+    assert values.sum() == pytest.approx(15373.4) and values.min() == 0 and values.max() == 190.2
+    known = {1700: 5.0, 1810: 0.0, 1913: 1.4, 1957: 190.2, 2008: 2.9}  # three minima and the highest maximum
+    assert {int(year): value for year, value in zip(years, values, strict=True) if year in known} == known
+
+
+def test_sunspots_missing_or_damaged(tmp_path, monkeypatch) -> None:
+    good = (datasets.DATA / "sunspots.csv").read_bytes()
+    monkeypatch.setattr(datasets, "DATA", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"sunspots.csv is missing.*git checkout"):
+        datasets.sunspots()
+    file = tmp_path / "sunspots.csv"
+    for damaged in (good[:1000], good.replace(b"190.2", b"190.3"), b""):
+        file.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"not the published file.*git checkout"):
+            datasets.sunspots()
+    file.write_bytes(good.replace(b"\n", b"\r\n"))  # as git checks it out on Windows
+    assert len(datasets.sunspots()[0]) == 309
+
+
+# Names
+
+
+def is_hangul(text: str) -> bool:
+    return any("HANGUL" in unicodedata.name(letter, "") for letter in text)
+
+
+def test_name_pairs_english_korean() -> None:
+    pairs = datasets.name_pairs()
+    assert len(pairs) > 1050
+    assert pairs == datasets.name_pairs("en", "ko")
+    known = {"South Korea": "대한민국", "Germany": "독일", "Greek": "그리스어"}
+    assert {english: korean for english, korean in pairs if english in known} == known
+    assert sum(is_hangul(korean) for _, korean in pairs) > 0.98 * len(pairs)
+    assert not any(is_hangul(english) for english, _ in pairs)
+
+
+@pytest.mark.parametrize("language", [language for language in datasets.LANGUAGES if language != "en"])
+def test_name_pairs_of_every_language(language: str) -> None:
+    pairs = datasets.name_pairs("en", language, datasets.NAME_KINDS)
+    assert len(pairs) > 650
+    assert all(source and target and source != target for source, target in pairs)
+    assert len({source for source, _ in pairs}) == len(pairs)
+
+
+def test_name_pairs_kinds() -> None:
+    scripts, territories = datasets.name_pairs(kinds="scripts"), datasets.name_pairs(kinds=("territories",))
+    together = datasets.name_pairs(kinds=("scripts", "territories"))
+    assert together[: len(scripts)] == scripts  # of two kinds with one name, the first kind's is kept
+    assert dict(together) == dict(territories) | dict(scripts)
+
+
+def test_name_pairs_refuses() -> None:
+    with pytest.raises(ValueError, match="'xx'; there are: en, ko"):
+        datasets.name_pairs("en", "xx")
+    with pytest.raises(ValueError, match="'rivers'; there are: territories"):
+        datasets.name_pairs(kinds=("rivers",))
+    with pytest.raises(ValueError, match="same language"):
+        datasets.name_pairs("ko", "ko")
+
+
+# Dates
+
+
+def names(locale: str, what: str, width: int) -> dict[str, int]:
+    """Names of months or weekdays in CLDR's tables, in the two contexts, without going through a date format."""
+    tables = getattr(Locale.parse(locale), what)
+    length = {3: "abbreviated", 4: "wide", 5: "narrow"}[max(width, 3)]
+    return {name: number for context in ("format", "stand-alone") for number, name in tables[context][length].items()}
+
+
+def read(text: str, locale: str, pattern: str) -> datetime.date | None:
+    """A date read back by a regular expression made from the pattern; None where the text is not in this pattern."""
+    regex, months, weekdays = "", {}, {}
+    for quoted, field, letter, other in re.findall(r"'([^']*)'|(([a-zA-Z])\3*)|([^a-zA-Z']+)", pattern):
+        if not field:
+            regex += re.escape(quoted or other)
+        elif letter == "M" and len(field) > 2:
+            months = names(locale, "months", len(field))
+            regex += "(?P<month>" + "|".join(map(re.escape, months)) + ")"
+        elif letter in "Ec":
+            weekdays = names(locale, "days", len(field))
+            regex += "(?P<weekday>" + "|".join(map(re.escape, weekdays)) + ")"
+        else:
+            regex += {"y": r"(?P<year>\d{4})", "M": r"(?P<month>\d\d?)", "d": r"(?P<day>\d\d?)"}[letter]
+    found = re.fullmatch(regex, text)
+    if not found:
+        return None
+    month = months[found["month"]] if months else int(found["month"])
+    day = datetime.date(int(found["year"]), month, int(found["day"]))
+    return day if not weekdays or weekdays[found["weekday"]] == day.weekday() else None
+
+
+def test_dates_read_back() -> None:
+    """An independent reader finds the date that the ISO form states in each text, and no other one."""
+    for text, iso, locale in datasets.dates(4000, seed=1):
+        found = {read(text, locale, pattern) for pattern in datasets.date_patterns(locale)} - {None}
+        assert found == {datetime.date.fromisoformat(iso)}, (text, iso, locale)
+
+
+@pytest.mark.parametrize("locale", datasets.DATE_LOCALES)
+def test_dates_are_babels(locale: str) -> None:
+    patterns = datasets.date_patterns(locale)
+    assert len(patterns) >= 4
+    for text, iso, where in datasets.dates(60, [locale], seed=2):
+        day = datetime.date.fromisoformat(iso)
+        assert text in [format_date(day, pattern, locale) for pattern in patterns] and where == locale
+
+
+def test_no_date_text_has_two_truths() -> None:
+    """All days of a common and of a leap year, in all formats of all locales; the year stands in full in each text."""
+    truths: dict[str, str] = {}
+    clashes = []
+    for number in range(datetime.date(2023, 1, 1).toordinal(), datetime.date(2025, 1, 1).toordinal()):
+        day = datetime.date.fromordinal(number)
+        for locale in datasets.DATE_LOCALES:
+            for writer in datasets._writers(locale):
+                text = writer(day)
+                if str(day.year) not in text or truths.setdefault(text, day.isoformat()) != day.isoformat():
+                    clashes.append((text, truths.get(text), day.isoformat(), locale))
+    assert not clashes, clashes[:5]
+    assert len(truths) > 60_000
+
+
+def test_dates_promise() -> None:
+    some = datasets.dates(3000)
+    assert some == datasets.dates(3000) != datasets.dates(3000, seed=1)
+    assert len({text for text, _, _ in some}) == 3000
+    assert {locale for _, _, locale in some} == set(datasets.DATE_LOCALES) and len(datasets.DATE_LOCALES) >= 12
+    scripts = {unicodedata.name(letter).split()[0] for text, _, _ in some for letter in text if letter.isalpha()}
+    assert {"LATIN", "HANGUL", "CYRILLIC", "GREEK", "CJK", "ARABIC", "DEVANAGARI"} <= scripts
+    assert {iso[:4] for _, iso, _ in datasets.dates(400, ["en_GB"], first_year=1999, last_year=2000)} == {"1999", "2000"}
+    days = [datetime.date(2024, 1, 1) + datetime.timedelta(number) for number in range(366)]
+    every = {format_date(day, pattern, "en_US") for day in days for pattern in datasets.date_patterns("en_US")}
+    assert {text for text, _, _ in datasets.dates(len(every), ["en_US"], 0, 2024, 2024)} == every
+    with pytest.raises(ValueError, match=f"but only {len(every):,} different"):
+        datasets.dates(len(every) + 1, ["en_US"], 0, 2024, 2024)
+
+
+def test_dates_refuses() -> None:
+    with pytest.raises(ValueError, match="no dates in locale 'xx_YY'; tested are: en_US"):
+        datasets.dates(1, ["en_US", "xx_YY"])
+    with pytest.raises(ValueError, match=r"100,000 date texts wanted, but only [\d,]+ different"):
+        datasets.dates(100_000, ["ko"], first_year=2000, last_year=2001)
+    with pytest.raises(ValueError, match="years must run upwards"):
+        datasets.dates(1, first_year=2001, last_year=2000)
+
+
+# Addition
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 300), st.integers(1, 2), st.integers(0, 4), st.integers(0, 9))
+def test_addition_is_right(n: int, least: int, more: int, seed: int) -> None:
+    n = min(n, 100) if least == 1 and more == 0 else n
+    sums = datasets.addition(n, least + more, seed, least)
+    assert len(set(sums)) == len(sums) == n
+    for question, answer in sums:
+        a, b = question.split("+")
+        assert str(int(a) + int(b)) == answer
+        assert all(least <= len(number) <= least + more and str(int(number)) == number for number in (a, b))
+
+
+def test_addition_textbook_set() -> None:
+    sums = datasets.addition(50_000)
+    assert sums == datasets.addition(50_000) != datasets.addition(50_000, seed=1)
+    assert max(len(question) for question, _ in sums) == 7 and max(int(answer) for _, answer in sums) <= 1998
+    shapes = [tuple(map(len, question.split("+"))) for question, _ in sums]
+    counts = {shape: shapes.count(shape) for shape in set(shapes)}
+    assert counts[1, 1] == 100 and counts[1, 2] == counts[2, 1] == 900
+    large = [counts[shape] for shape in counts if min(shape) > 1 or max(shape) == 3]
+    assert len(large) == 6 and max(large) - min(large) <= 1 and sum(counts.values()) == 50_000
+    first = [shape == (1, 1) for shape in shapes[:25_000]]
+    assert 20 < sum(first) < 80  # the order is mixed: about half of the 100 shortest in the first half
+
+
+def test_addition_counts() -> None:
+    assert {question for question, _ in datasets.addition(100, 1)} == {f"{a}+{b}" for a in range(10) for b in range(10)}
+    assert len(set(datasets.addition(90 * 90, 2, min_digits=2))) == 8100
+    with pytest.raises(ValueError, match="101 different sums wanted, but only 100 exist with 1 to 1 digits"):
+        datasets.addition(101, 1)
+    with pytest.raises(ValueError, match="only 8,100 exist with 2 to 2 digits"):
+        datasets.addition(8101, 2, min_digits=2)
+    with pytest.raises(ValueError, match="1 <= min_digits <= digits"):
+        datasets.addition(1, 2, min_digits=3)
+
+
+# The adding problem
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 50), st.integers(2, 60), st.integers(0, 9))
+def test_adding_problem(n: int, length: int, seed: int) -> None:
+    x, y = datasets.adding_problem(n, length, np.random.default_rng(seed))
+    assert x.shape == (n, length, 2) and y.shape == (n,) and x.dtype == y.dtype == np.float64
+    values, markers = x[:, :, 0], x[:, :, 1]
+    assert ((values >= 0) & (values <= 1)).all() and np.isin(markers, (0, 1)).all()
+    assert (markers[:, : length // 2].sum(1) == 1).all() and (markers[:, length // 2 :].sum(1) == 1).all()
+    for row in range(n):
+        first, second = np.flatnonzero(markers[row])
+        assert y[row] == pytest.approx(values[row, first] + values[row, second])
+
+
+def test_adding_problem_baseline() -> None:
+    """Always answering 1 has a mean squared error of 1/6, within four standard errors of a sample's mean."""
+    _, y = datasets.adding_problem(100_000, 10, np.random.default_rng(0))
+    squares = (y - 1) ** 2
+    assert abs(squares.mean() - 1 / 6) < 4 * squares.std() / np.sqrt(len(y))
+
+
+def test_adding_problem_markers_reach_every_step() -> None:
+    x, _ = datasets.adding_problem(2000, 7, np.random.default_rng(0))
+    counts = x[:, :, 1].sum(0)
+    assert (abs(counts[:3] - 2000 / 3) < 120).all() and (abs(counts[3:] - 2000 / 4) < 120).all()
+
+
+def test_adding_problem_refuses() -> None:
+    with pytest.raises(ValueError, match="at least 2 steps"):
+        datasets.adding_problem(3, 1, np.random.default_rng(0))
