@@ -235,8 +235,8 @@ def addition(n: int, digits: int = 3, seed: int = 0, min_digits: int = 1) -> lis
 
     Each number has min_digits to `digits` digits and no leading zero. Every pair of lengths gets the same share of
     the n sums as far as it has enough: there are only 100 sums of two one-digit numbers. (Were all numbers up to 999
-    equally likely, 81 % of the sums would have two three-digit numbers.) "57+5" and "5+57" are two questions. The
-    set of the textbook: addition(50_000), questions of up to 7 characters, answers of up to 4.
+    equally likely, 81 % of the sums would have two three-digit numbers.) "57+5" and "5+57" are two questions.
+    addition(50_000) has questions of up to 7 characters and answers of up to 4.
 
     Raises ValueError for digits < min_digits, min_digits < 1, or more sums than exist.
     """

@@ -18,8 +18,20 @@ from course_utils import datasets
 
 def test_import_is_light() -> None:
     """The libraries behind the data are loaded when the data are asked for."""
-    code = "import sys, course_utils.datasets as d; print([m for m in ('babel', 'pooch', 'requests', 'torch') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    code = "import sys, course_utils.datasets; print({'babel', 'pooch', 'requests', 'torch'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_every_file_and_corpus_is_described() -> None:
+    text = (datasets.DATA / "README.md").read_text("utf-8")
+    files = [path.name for path in datasets.DATA.iterdir() if path.suffix in (".csv", ".txt", ".json", ".toml", ".tsv")]
+    assert "sunspots.csv" in files
+    for name in [*files, *datasets.CORPORA]:
+        assert f"`{name}`" in text, f"data/README.md does not say where {name} comes from"
+    for name, corpus in datasets.CORPORA.items():
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| `{name}`")]
+        for fact in (corpus.repository, corpus.commit, corpus.path, corpus.licence.split(",")[0], f"{corpus.size:,}"):
+            assert fact in row, f"data/README.md: {name}: {fact}"
 
 
 # Sunspots
@@ -159,7 +171,8 @@ def test_dates_promise() -> None:
     assert {locale for _, _, locale in some} == set(datasets.DATE_LOCALES) and len(datasets.DATE_LOCALES) >= 12
     scripts = {unicodedata.name(letter).split()[0] for text, _, _ in some for letter in text if letter.isalpha()}
     assert {"LATIN", "HANGUL", "CYRILLIC", "GREEK", "CJK", "ARABIC", "DEVANAGARI"} <= scripts
-    assert {iso[:4] for _, iso, _ in datasets.dates(400, ["en_GB"], first_year=1999, last_year=2000)} == {"1999", "2000"}
+    years = {iso[:4] for _, iso, _ in datasets.dates(400, ["en_GB"], first_year=1999, last_year=2000)}
+    assert years == {"1999", "2000"}
     days = [datetime.date(2024, 1, 1) + datetime.timedelta(number) for number in range(366)]
     every = {format_date(day, pattern, "en_US") for day in days for pattern in datasets.date_patterns("en_US")}
     assert {text for text, _, _ in datasets.dates(len(every), ["en_US"], 0, 2024, 2024)} == every

@@ -24,7 +24,7 @@ SCRIPTS = sorted((ROOT / "notebooks" / "exercises").glob("*.py"))
 
 FETCHING = {"fetch", "shakespeare", "conllu", "multi30k", "chat_pairs"}
 FETCHING |= {"from_pretrained", "hf_hub_download", "load_state_dict_from_url", "snapshot_download", "urlopen"}
-MODULES = {"aiohttp", "http", "httpx", "huggingface_hub", "nltk", "pooch", "requests", "socket", "torchvision", "urllib"}
+MODULES = {"aiohttp", "http", "httpx", "huggingface_hub", "nltk", "pooch", "requests", "socket", "urllib"}
 SHELL = {"system", "getoutput", "pip", "conda", "mamba", "bash", "sh", "sx", "script"}
 
 
