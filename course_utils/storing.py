@@ -42,7 +42,7 @@ def run(notebook: Any, folder: Path) -> tuple[float, float]:
     """
     client = NotebookClient(
         notebook, timeout=1200, kernel_name="python3", store_widget_state=True, record_timing=False,
-        resources={"metadata": {"path": str(folder)}},
+        resources={"metadata": {"path": str(folder)}}, extra_arguments=["--IPKernelApp.log_level=ERROR"],
     )
     start = time.perf_counter()
     with client.setup_kernel():
