@@ -178,6 +178,8 @@ def _reason(error: Exception) -> str:
         return f"the server answered {error.response.status_code} ({error.response.reason})"
     if isinstance(error, requests.Timeout):
         return "the server did not answer in time"
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"the server's certificate was refused ({error})"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection ended half-way"
     if isinstance(error, requests.RequestException):

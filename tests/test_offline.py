@@ -183,10 +183,11 @@ def test_lessons_run_under_the_cut(tmp_path: Path) -> None:
         cell = {"cell_type": "code", "execution_count": 1, "id": name, "metadata": {}, "outputs": [], "source": source}
         notebook = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
         (tmp_path / "notebooks" / f"{name}.ipynb").write_text(json.dumps(notebook), "utf-8")
-    other = f"import os\ndef test_other(): assert os.environ.get('COURSE_CORPORA') == {os.environ.get('COURSE_CORPORA')!r}"
+    corpora = os.environ.get("COURSE_CORPORA")
+    other = f"import os\ndef test_other(): assert os.environ.get('COURSE_CORPORA') == {corpora!r}"
     (tmp_path / "tests" / "test_other.py").write_text(other, "utf-8")
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--nbval", "-p", "no:cacheprovider", "--rootdir=.", "notebooks", "tests"],
+        [sys.executable, "-m", "pytest", "-q", "--nbval", "-pno:cacheprovider", "--rootdir=.", "notebooks", "tests"],
         cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert "1 failed, 2 passed" in run.stdout and "the network is cut off for this run" in run.stdout, run.stdout
