@@ -90,6 +90,7 @@ def test_name_pairs_kinds() -> None:
     together = datasets.name_pairs(kinds=("scripts", "territories"))
     assert together[: len(scripts)] == scripts  # of two kinds with one name, the first kind's is kept
     assert dict(together) == dict(territories) | dict(scripts)
+    assert dict(datasets.name_pairs())["Nauru"] == "나우루"  # the place; the language of this name is 나우루어
 
 
 def test_name_pairs_refuses() -> None:
@@ -173,6 +174,8 @@ def test_dates_promise() -> None:
     assert {"LATIN", "HANGUL", "CYRILLIC", "GREEK", "CJK", "ARABIC", "DEVANAGARI"} <= scripts
     years = {iso[:4] for _, iso, _ in datasets.dates(400, ["en_GB"], first_year=1999, last_year=2000)}
     assert years == {"1999", "2000"}
+    shared = datasets.dates(3000, ["en_GB", "fr"], first_year=2024, last_year=2024)  # both write 27/09/2024
+    assert len({text for text, _, _ in shared}) == 3000
     days = [datetime.date(2024, 1, 1) + datetime.timedelta(number) for number in range(366)]
     every = {format_date(day, pattern, "en_US") for day in days for pattern in datasets.date_patterns("en_US")}
     assert {text for text, _, _ in datasets.dates(len(every), ["en_US"], 0, 2024, 2024)} == every
