@@ -156,22 +156,22 @@ def run_pip(pip: list[str], arguments: list[str], held: int, expected: int, inst
     """
     command = [*pip, "install", "--progress-bar=off", "--no-input", "--retries=2", "--disable-pip-version-check", *arguments]
     inherit = () if os.name == "nt" else (held,)  # a pip that outlives us keeps the lock, so that it is waited for
-    words, seen, shown = [], 0, 0.0
+    words, seen, shown, pause = [], 0, 0.0, 0.1 if sys.stdout.isatty() else 15
     with (open(ROOT / ".venv-setup.log", "a", encoding="utf-8") as log,
-          subprocess.Popen([*command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
+          subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
                            errors="replace", pass_fds=inherit) as child):
         assert child.stdout is not None
         for line in child.stdout:
             log.write(line)
             words.append(line)
-            seen += line.startswith("Collecting ")
-            large = re.search(r"\((\d{2,}[.\d]* MB|[.\d]+ GB)\)", line)
+            at = re.match(r"\s*(Collecting|Processing|Downloading|Using cached) ([^\s;<>=!\[~]+)( \(.*B\))?", line)
+            seen += line.startswith(("Collecting", "Processing"))
             if line.startswith("Installing collected packages"):
                 installing()
                 show(f"installing {line.count(',') + 1} packages")
-            elif expected and (large or time.monotonic() - shown > (0.1 if sys.stdout.isatty() else 15)):
+            elif at and expected and (re.search(r"\d\d MB|GB", line) or time.monotonic() - shown > pause):
                 shown = time.monotonic()
-                show(f"package {min(seen, expected)} of about {expected}: {' '.join(line.split()[1:])}")
+                show(f"package {min(seen, expected)} of about {expected}: {at[2].rsplit('/', 1)[-1]}{at[3] or ''}")
     if sys.stdout.isatty():
         print("\r\033[K", end="", flush=True)
     return "".join(words) if child.returncode else None
