@@ -17,7 +17,6 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -169,7 +168,7 @@ def run_pip(pip: list[str], arguments: list[str], held: int, expected: int, inst
             if line.startswith("Installing collected packages"):
                 installing()
                 show(f"installing {line.count(',') + 1} packages")
-            elif at and expected and (re.search(r"\d\d MB|GB", line) or time.monotonic() - shown > pause):
+            elif at and expected and (re.search(r"\(\d\d[\d.]* MB|GB\)", line) or time.monotonic() - shown > pause):
                 shown = time.monotonic()
                 show(f"package {min(seen, expected)} of about {expected}: {at[2].rsplit('/', 1)[-1]}{at[3] or ''}")
     if sys.stdout.isatty():

@@ -92,7 +92,7 @@ def tidy(notebook: Any) -> None:
 
 def text(notebook: Any) -> str:
     """The notebook as a file. Ids of widgets, random in each run, become numbers in the order of their making."""
-    result = json.dumps(notebook)
+    result = nbformat.writes(notebook)
     states = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
     for number, name in enumerate(states, start=1):
         result = result.replace(name, f"{number:032x}")

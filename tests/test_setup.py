@@ -1,0 +1,384 @@
+"""course.py and the set-up behind it, with fakes in the place of pip, disk and network."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import course
+from course_utils import setting_up, storing
+
+v4: Any = nbformat.v4
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small course in an empty folder, with a pip that installs nothing and succeeds."""
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "constraints.txt").write_text("a==1\nb==2\n")
+    (tmp_path / "pyproject.toml").write_text("[project]\n")
+    for module in (course, setting_up):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+        monkeypatch.setattr(module, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(setting_up, "has_nvidia", lambda: True)
+    monkeypatch.setattr(setting_up, "pip_is_told", lambda pip: True)
+    monkeypatch.setattr(setting_up, "make_venv", fake_venv)
+    pretend(monkeypatch, None)
+    return tmp_path
+
+
+def fake_venv() -> None:
+    setting_up.VENV.mkdir()
+    setting_up.write_stamp("building")
+    setting_up.python().parent.mkdir(parents=True)
+    setting_up.python().write_text("#!/bin/sh\nexit 0\n")
+    setting_up.python().chmod(0o755)
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, *answers: str | None) -> list[list[str]]:
+    """pip gives these answers one after another (None: it worked), the last one for ever; returns its arguments."""
+    calls: list[list[str]] = []
+
+    def run_pip(pip: list[str], arguments: list[str], held: int, expected: int, installing: Any) -> str | None:
+        calls.append(arguments)
+        answer = answers[min(len(calls), len(answers)) - 1]
+        if answer is None:
+            installing()
+        return answer
+
+    monkeypatch.setattr(setting_up, "run_pip", run_pip)
+    return calls
+
+
+def prepare() -> None:
+    setting_up.prepare(dict(os.environ))
+
+
+needs_sh = pytest.mark.skipif(os.name == "nt", reason="the pretended Python is a shell script")
+
+
+# ---- the Python that runs it
+
+@pytest.mark.parametrize("version", ["2.7", "3.6", "3.10"])
+def test_an_old_python_says_one_clear_line(version: str) -> None:
+    places = [shutil.which(f"python{version}"), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python")]
+    found = [place for place in places if place and not subprocess.run([place, "-c", ""], capture_output=True).returncode]
+    if not found:
+        pytest.skip(f"no Python {version} here")
+    run = subprocess.run([found[0], course.__file__, "lab"], capture_output=True, text=True)
+    assert run.returncode == 1 and run.stdout == ""
+    assert run.stderr.count("\n") == 1 and version in run.stderr and "3.11 or newer" in run.stderr
+
+
+def test_the_line_for_old_pythons_without_one_at_hand() -> None:
+    code = "import sys; sys.version_info = (3, 9, 1); exec(compile(open(sys.argv[1]).read(), 'course.py', 'exec'))"
+    run = subprocess.run([sys.executable, "-c", code, course.__file__], capture_output=True, text=True)
+    assert run.returncode == 1 and run.stderr.startswith("course: this is Python 3.9") and run.stderr.count("\n") == 1
+
+
+def test_the_set_up_needs_no_package() -> None:
+    """-S: without site-packages, as on a machine that has only Python."""
+    run = subprocess.run([sys.executable, "-S", course.__file__, "help"], capture_output=True, text=True)
+    assert run.returncode == 0 and "course.py lab" in run.stdout, run.stderr
+
+
+# ---- what is already there
+
+@needs_sh
+def test_first_start_then_nothing_to_do(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    calls = pretend(monkeypatch, None)
+    prepare()
+    assert setting_up.read_stamp() == setting_up.fingerprint()
+    assert "set up" in capsys.readouterr().out and len(calls) == 2
+    prepare()
+    assert len(calls) == 2 and capsys.readouterr().out == ""
+
+
+@needs_sh
+def test_a_half_made_environment_is_made_again(root: Path, capsys: Any) -> None:
+    fake_venv()
+    (root / ".venv" / "rubble").write_text("")
+    prepare()
+    assert not (root / ".venv" / "rubble").exists() and setting_up.read_stamp() == setting_up.fingerprint()
+    assert "half-made" in capsys.readouterr().out
+
+
+@needs_sh
+def test_an_environment_that_is_not_ours_is_kept(root: Path, capsys: Any) -> None:
+    (root / ".venv").mkdir()
+    (root / ".venv" / "precious").write_text("mine")
+    prepare()
+    kept = list(root.glob(".venv-before-*"))
+    assert len(kept) == 1 and (kept[0] / "precious").read_text() == "mine" and kept[0].name in capsys.readouterr().out
+
+
+@needs_sh
+def test_new_pins_update_in_place_and_failure_keeps_the_old(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare()
+    (root / ".venv" / "still here").write_text("")
+    old = setting_up.read_stamp()
+    (root / "constraints.txt").write_text("a==3\n")
+    pretend(monkeypatch, None, "NewConnectionError")  # setuptools is there; the network goes before pip changes anything
+    with pytest.raises(setting_up.Trouble, match="connect to the internet"):
+        prepare()
+    assert setting_up.read_stamp() == old
+    pretend(monkeypatch, None)
+    prepare()
+    assert setting_up.read_stamp() == setting_up.fingerprint() != old and (root / ".venv" / "still here").exists()
+
+
+@needs_sh
+def test_another_python_or_folder_means_a_new_environment(root: Path) -> None:
+    prepare()
+    (root / ".venv" / "rubble").write_text("")
+    setting_up.write_stamp((setting_up.read_stamp() or "").replace(f" {sys.version_info[0]}.", " 2."))
+    prepare()
+    assert not (root / ".venv" / "rubble").exists()
+
+
+def test_line_ends_do_not_count(root: Path) -> None:
+    before = setting_up.fingerprint()
+    (root / "constraints.txt").write_bytes(b"a==1\r\nb==2\r\n")
+    assert setting_up.fingerprint() == before
+    (root / "constraints.txt").write_bytes(b"a==1\nb==3\n")
+    assert setting_up.fingerprint() != before
+
+
+# ---- what can go wrong
+
+@pytest.mark.parametrize("words, advice", [
+    ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "the disk is full"),
+    ("OSError: [WinError 112] There is not enough space on the disk", "the disk is full"),
+    ("WARNING: Retrying (Retry(total=1)) after connection broken by 'NewConnectionError('<...>: Failed to establish a new "
+     "connection: [Errno -3] Temporary failure in name resolution')'\nERROR: Could not find a version", "connect to the internet"),
+    ("socket.gaierror: [Errno 11001] getaddrinfo failed", "connect to the internet"),
+    ("pip._vendor.urllib3.exceptions.ReadTimeoutError: Read timed out.", "connect to the internet"),
+    ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "arrived damaged"),
+    ("ProtocolError('Connection broken: IncompleteRead(12 bytes read, 34 more expected)')", "arrived damaged"),
+    ("ERROR: Wheel 'torch' located at /tmp/torch.whl is invalid.", "arrived damaged"),
+    ("ERROR: No matching distribution found for torch==2.13.0", "3.11, 3.12 or 3.13"),
+    ("PermissionError: [Errno 13] Permission denied: '.venv'", "no right to write"),
+    ("something never seen", ".venv-setup.log"),
+])
+def test_each_trouble_has_its_own_advice(words: str, advice: str) -> None:
+    assert advice in setting_up.cause(words)[1] and "\n" not in setting_up.cause(words)[1]
+
+
+def test_a_full_disk_is_noticed_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setting_up, "ROOT", tmp_path)
+    monkeypatch.setattr(setting_up, "VENV", tmp_path / ".venv")
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1_200_000_000))
+    with pytest.raises(setting_up.Trouble, match="1.2 GB left"):
+        setting_up.make_venv()
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_no_network_is_one_line_and_an_exit_status(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    pretend(monkeypatch, "NewConnectionError")
+    assert course.main(["store"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "course: the packages cannot be reached: connect to the internet (or tell pip its proxy), then start again"]
+    assert setting_up.read_stamp() == "building"
+
+
+@needs_sh
+def test_a_damaged_download_is_fetched_once_more(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = pretend(monkeypatch, "is not a zip file", None)
+    prepare()
+    assert "--no-cache-dir" not in calls[0] and "--no-cache-dir" in calls[-1]
+    shutil.rmtree(root / ".venv")
+    pretend(monkeypatch, "is not a zip file")
+    with pytest.raises(setting_up.Trouble, match="damaged twice"):
+        prepare()
+
+
+def test_what_pip_says_reaches_the_reader_and_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(setting_up, "ROOT", tmp_path)
+    fake = tmp_path / "pip.py"
+    fake.write_text("print('Collecting torch==2.13.0')\nprint('  Downloading torch-2.13.0.whl (180.1 MB)')\n"
+                    "print('Installing collected packages: torch, numpy')\nprint('[Errno 28]')\nraise SystemExit(2)\n")
+    begun: list[bool] = []
+    words = setting_up.run_pip([sys.executable, str(fake)], [], os.dup(0) if os.name != "nt" else 0, 2, lambda: begun.append(True))
+    assert begun == [True] and setting_up.cause(words or "")[0] == "disk"
+    shown = capsys.readouterr().out
+    assert "package 1 of about 2: torch-2.13.0.whl (180.1 MB)" in shown and "installing 2 packages" in shown
+    assert "[Errno 28]" in (tmp_path / ".venv-setup.log").read_text()
+
+
+def test_two_starts_do_not_set_up_together(root: Path, capsys: Any) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        with setting_up.lock():
+            order.append("second")
+
+    with setting_up.lock():
+        other = threading.Thread(target=second)
+        other.start()
+        time.sleep(0.3)
+        order.append("first")
+    other.join(5)
+    assert order == ["first", "second"] and "waiting" in capsys.readouterr().out
+
+
+def test_a_lock_whose_holder_died_is_free(root: Path) -> None:
+    code = ("import os, sys; from pathlib import Path; from course_utils import setting_up as s; s.ROOT = Path(sys.argv[1])\n"
+            "with s.lock(): os._exit(9)")
+    course_folder = Path(course.__file__).parent
+    assert subprocess.run([sys.executable, "-c", code, str(root)], cwd=course_folder).returncode == 9
+    with setting_up.lock():
+        pass
+
+
+# ---- where PyTorch comes from
+
+@pytest.mark.parametrize("system, gpu, told, reachable, index, says", [
+    ("linux", False, False, True, True, "CPU"),
+    ("linux", False, False, False, False, "cannot be reached"),
+    ("linux", False, True, True, False, ""),
+    ("linux", True, False, True, False, ""),
+    ("darwin", False, False, True, False, ""),
+    ("win32", False, False, True, False, ""),
+])
+def test_where_pytorch_comes_from(system: str, gpu: bool, told: bool, reachable: bool, index: bool, says: str) -> None:
+    asked: list[bool] = []
+    arguments, remark = setting_up.torch_index(system, gpu, told, lambda: asked.append(True) or reachable)
+    assert arguments == (["--extra-index-url", setting_up.CPU_INDEX] if index else [])
+    assert says in remark and bool(remark) == bool(says)
+    assert bool(asked) == (system == "linux" and not gpu and not told)
+
+
+@pytest.mark.parametrize("variable, told", [("PIP_FIND_LINKS", True), ("PIP_EXTRA_INDEX_URL", True), ("PIP_TIMEOUT", False)])
+def test_pips_own_settings_are_seen(variable: str, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv(variable, "7")
+    assert setting_up.pip_is_told([sys.executable, "-m", "pip"]) is told
+
+
+# ---- reset
+
+def notebook(path: Path, *sources: str) -> Path:
+    cells = [v4.new_code_cell(source, id=f"cell-{number}") for number, source in enumerate(sources)]
+    nbformat.write(v4.new_notebook(cells=cells), path)
+    return path
+
+
+def git(root: Path, *words: str) -> None:
+    subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@y", *words], cwd=root, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("with_git", [True, False])
+def test_reset_brings_back_the_published_lesson_and_keeps_the_readers(root: Path, with_git: bool, capsys: Any) -> None:
+    path = notebook(root / "notebooks" / "05_bptt.ipynb", "1 + 1")
+    published = path.read_bytes()
+    if with_git:
+        if shutil.which("git") is None:
+            pytest.skip("no git here")
+        git(root, "init")
+        git(root, "add", "notebooks")
+        git(root, "commit", "-m", "x")
+    course.keep_published()
+    assert (root / ".published").exists() != with_git
+    path.write_bytes(b"my evening's work")
+    course.keep_published()
+    assert course.main(["reset", "5"]) == 0
+    kept = list((root / "notebooks").glob("05_bptt.mine-*.ipynb"))
+    assert path.read_bytes() == published and [file.read_bytes() for file in kept] == [b"my evening's work"]
+    assert course.lessons([])[0] == ["notebooks/05_bptt.ipynb"], "the reader's copy is no lesson of the course"
+    assert course.main(["reset", "05"]) == 0 and "nothing to do" in capsys.readouterr().out
+
+
+def test_reset_without_a_published_copy_changes_nothing(root: Path, capsys: Any) -> None:
+    path = notebook(root / "notebooks" / "05_bptt.ipynb", "1 + 1")
+    (root / ".published").mkdir()
+    before = path.read_bytes()
+    assert course.main(["reset", "05"]) == 1 and "download the course again" in capsys.readouterr().err
+    assert path.read_bytes() == before and len(list((root / "notebooks").iterdir())) == 1
+
+
+@pytest.mark.parametrize("words, says", [
+    (["reset", "44"], "there is no lesson 44; there are 05"),
+    (["reset"], "say which lessons"),
+    (["lab", "--ServerApp.token="], "lab knows one lesson's number"),
+    (["lab", "--ServerApp.ip=0.0.0.0"], "lab knows one lesson's number"),
+    (["store", "--force"], "store knows lessons' numbers"),
+])
+def test_wrong_words_get_one_clear_line(root: Path, words: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    notebook(root / "notebooks" / "05_bptt.ipynb", "1 + 1")
+    monkeypatch.setattr(course, "prepare", lambda environment: None)
+    assert course.main(words) == 1
+    assert says in capsys.readouterr().err
+
+
+# ---- lab, test
+
+def test_lab_listens_on_loopback_with_a_token_and_does_not_save_by_itself(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook(root / "notebooks" / "00_start_here.ipynb", "1 + 1")
+    seen: list[tuple[str, ...]] = []
+    monkeypatch.setattr(course, "run", lambda *words: seen.append(words) or 0)
+    monkeypatch.setenv("JUPYTER_TOKEN", "")
+    assert course.lab(["--no-browser"]) == 0
+    options = dict(word.split("=", 1) for word in seen[0] if "=" in word)
+    assert options["--ServerApp.ip"] == "127.0.0.1" and not any("token" in word or "password" in word for word in options)
+    assert options["--LabApp.default_url"] == "/lab/tree/notebooks/00_start_here.ipynb"
+    overrides = json.loads((Path(options["--LabApp.app_settings_dir"]) / "overrides.json").read_text())
+    assert overrides["@jupyterlab/docmanager-extension:plugin"] == {"autosave": False}
+    child = course.environment()
+    assert "JUPYTER_TOKEN" not in child and child["JUPYTER_NO_CONFIG"] == "1"
+
+
+@pytest.mark.parametrize("attributes, status, line", [
+    ('tests="9" failures="0" errors="0" skipped="0"', 0, ("9 passed, 0 failed", 0)),
+    ('tests="9" failures="2" errors="1" skipped="1"', 1, ("5 passed, 3 failed, 1 skipped", 1)),
+    ('tests="9" failures="0" errors="0" skipped="0"', 3, ("9 passed, 1 failed", 3)),
+    (None, 4, ("0 passed, 1 failed", 4)),
+    (None, 0, ("0 passed, 1 failed", 1)),
+])
+def test_the_last_line_counts(tmp_path: Path, attributes: str | None, status: int, line: tuple[str, int]) -> None:
+    if attributes:
+        (tmp_path / "report.xml").write_text(f"<testsuites><testsuite {attributes}/></testsuites>")
+    assert course.count(str(tmp_path / "report.xml"), status) == line
+
+
+# ---- store
+
+def test_store_writes_what_is_stable_and_the_same_each_time(tmp_path: Path) -> None:
+    path = notebook(tmp_path / "01_x.ipynb", "import ipywidgets as w\nfrom IPython.display import display\n"
+                    "s = w.IntSlider(); t = w.Stack([w.Label('a')]); w.jslink((s, 'value'), (t, 'selected_index'))\n"
+                    "unused = w.Label('nobody sees this')\ndisplay(w.VBox([s, t]))", "1 + 1")
+    assert storing.main([str(path)]) == 0
+    once = path.read_bytes()
+    assert storing.main([str(path)]) == 0
+    assert path.read_bytes() == once and list(tmp_path.iterdir()) == [path]
+    stored = json.loads(once)
+    assert stored["metadata"]["kernelspec"]["name"] == "python3" and stored["metadata"]["language_info"] == {"name": "python"}
+    state = stored["metadata"]["widgets"][storing.WIDGET_STATE]["state"]
+    names = [model["model_name"] for model in state.values()]
+    assert {"IntSliderModel", "StackModel", "VBoxModel", "LinkModel"} <= set(names) and names.count("LabelModel") == 1
+    assert [cell["id"] for cell in stored["cells"]] == ["cell-0", "cell-1"]
+    assert stored["cells"][1]["outputs"][0]["data"]["text/plain"] == ["2"]
+    assert "execution" not in stored["cells"][0]["metadata"]
+
+
+def test_store_writes_nothing_when_a_cell_fails_or_only_times_are_asked(tmp_path: Path, capsys: Any) -> None:
+    bad, good = notebook(tmp_path / "01_bad.ipynb", "1 + 1", "1 / 0"), notebook(tmp_path / "02_good.ipynb", "1 + 1")
+    before = bad.read_bytes(), good.read_bytes()
+    assert storing.main(["--times", str(bad), str(good)]) == 1
+    printed = capsys.readouterr()
+    assert "01_bad.ipynb: a cell failed, nothing was written" in printed.err and "ZeroDivisionError" in printed.err
+    assert " s " in printed.out and " MB" in printed.out
+    assert storing.main([str(bad)]) == 1
+    assert (bad.read_bytes(), good.read_bytes()) == before
