@@ -23,17 +23,16 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from course_utils.grammar_rules import INHERIT, PARENT, Entry, Rule, Symbol, Word, build_rules, particle, read_entries
+
 __all__ = [
     "LANGUAGES", "Entry", "Grammar", "Pair", "Rule", "Word", "derivations", "entropy", "expected_length", "floor",
     "floor_perplexity", "grammar", "lexicon", "log_probability", "noun_classes", "number", "particle", "sample", "split",
     "word_classes",
 ]  # fmt: skip
 
-Symbol = tuple[str, ...]
 Ints = npt.NDArray[np.int64]
 LANGUAGES = ("english", "korean")
-_PARTICLES = {"topic": "은는", "subject": "이가", "object": "을를"}  # behind a consonant, behind a vowel
-_INHERIT, _PARENT = -1, -2  # where a child's link leads, if not to a sibling (see Rule)
 _CHUNK = 1024  # sentences drawn at a time; fixed, so that sample(10) begins sample(1000)
 
 
@@ -51,351 +50,105 @@ class Pair(NamedTuple):
     depth: int  # relative clauses inside one another
 
 
-class Word(NamedTuple):
-    """What a symbol becomes in the end: an English word and a Korean one; one of the two may be empty."""
-
-    english: str = ""
-    korean: str = ""
-    tag: str = ""
-    korean_tag: str = ""
-    polarity: int = 0  # of the main clause's verb or adjective
-    negative: bool = False  # negates the main clause
-    finite: bool = False  # an English verb that agrees with its subject
-
-
-class Rule(NamedTuple):
-    """`left` becomes `children` (English order), or a word if there are none.
-
-    korean: the children's order in Korean. links: for each child the node that it leans on: a sibling's number,
-    _PARENT or _INHERIT; a verb leans on its subject, a Korean word that has no English word of its own (않는다 of
-    "never") on the English word that it belongs to. head: number of the child that holds the head noun.
-    deeper: the children stand inside one relative clause more.
-    """
-
-    left: Symbol
-    probability: float
-    children: tuple[Symbol, ...] = ()
-    korean: tuple[int, ...] = ()
-    links: tuple[int, ...] = ()
-    head: int = 0
-    deeper: bool = False
-    word: Word = Word()
-
-
-class Entry(NamedTuple):
-    """One line of the lexicon. english: the forms (noun: singular, plural; verb: he-form, they-form; else one)."""
-
-    kind: str
-    group: str
-    english: tuple[str, ...]
-    korean: str  # a noun, another whole word, or a stem (verb, adjective: the dictionary form without 다)
-    attributive: str = ""  # of an adjective: 좋은
-    polarity: int = 0
-    tags: tuple[str, str] = ("", "")  # English, Korean
-
-
-def _final(word: str) -> int:
-    """The number of the last syllable's final consonant, 0 if none: syllables are 0xAC00 + 28 * onset-vowel + final."""
-    return (ord(word[-1]) - 0xAC00) % 28
-
-
-def particle(noun: str, role: str) -> str:
-    """은/는, 이/가 or 을/를 for a Korean noun: role "topic", "subject" or "object"; "" for "bare"."""
-    return "" if role == "bare" else _PARTICLES[role][0 if _final(noun) else 1]
-
-
-def _verb_forms(stem: str) -> dict[str, str]:
-    """Present (본다, 먹는다, 만든다), adnominal (보는, 먹는, 만드는) and the form before 않다 (보지) of a verb stem."""
-    bare = stem[:-1] + chr(ord(stem[-1]) - 8) if _final(stem) == 8 else stem  # ㄹ falls before ㄴ
-    present = stem + "는다" if _final(bare) else bare[:-1] + chr(ord(bare[-1]) + 4) + "다"
-    return {"main": present, "adnominal": bare + "는", "negated": stem + "지"}
-
-
-def _with_s(word: str) -> str:
-    """An English plural or he-form: dogs, watches, flies."""
-    if word.endswith(("s", "x", "z", "ch", "sh")):
-        return word + "es"
-    return word[:-1] + "ies" if word[-1] == "y" and word[-2] not in "aeiou" else word + "s"
-
-
-def _entries(table: Mapping[str, Any]) -> Iterator[Entry]:
-    """The lexicon's lines as entries, in the order of the file."""
-    for group, lines in table["nouns"].items():
-        for english, korean, *plural in map(str.split, lines):
-            yield Entry("noun", group, (english, *(plural or [_with_s(english)])), korean, tags=("NOUN", "NOUN"))
-    for group, verbs in table["verbs"].items():
-        for english, korean, *form in map(str.split, verbs["words"]):
-            forms = (*(form or [_with_s(english)]), english)
-            yield Entry("verb", group, forms, korean, polarity=verbs.get("polarity", 0), tags=("VERB", "VERB"))
-    for group, adjectives in table["adjectives"].items():
-        for english, korean, attributive, *sign in map(str.split, adjectives["words"]):
-            polarity = {"+": 1, "-": -1}[sign[0]] if sign else 0
-            yield Entry("adjective", group, (english,), korean, attributive, polarity, ("ADJ", "ADJ"))
-    for group, lines in table["determiners"].items():
-        for english, korean, *tags in map(str.split, lines):
-            yield Entry("determiner", group, (english,), korean, tags=(tags[0], tags[1]))
-    for group, words in table["prepositions"].items():
-        for english, korean in map(str.split, words["words"]):
-            yield Entry("preposition", group, (english,), korean, tags=("ADP", "NOUN"))
-    for group, lines in table["adverbs"].items():
-        for english, korean in map(str.split, lines):
-            yield Entry("adverb", group, (english,), korean, tags=("ADV", "ADV"))
-
-
-def _rules(table: Mapping[str, Any], entries: Iterable[Entry]) -> list[Rule]:
-    """All rules, their weights normalised for each left side."""
-    rules: list[Rule] = []
-    words: defaultdict[tuple[str, str], list[tuple[float, Entry]]] = defaultdict(list)
-    chances, classes, verbs = table["chances"], table["classes"], table["verbs"]
-    for entry in entries:
-        row = words[entry.kind, entry.group]
-        row.append(((len(row) + 1.0) ** -chances["zipf"], entry))
-
-    def add(weight: float, left: Symbol, *children: Symbol, **more: Any) -> None:
-        if weight > 0:
-            order = more.pop("korean", tuple(range(len(children))))
-            links = more.pop("links", {})
-            rules.append(Rule(left, weight, children, order, tuple(links.get(k, _INHERIT) for k in range(len(children))), **more))
-
-    def add_word(left: Symbol, *word: Any, weight: float = 1.0, **more: Any) -> None:
-        rules.append(Rule(left, weight, word=Word(*word, **more)))
-
-    def likes(weights: Mapping[str, float], of: str) -> float:
-        """The share of class `of` where `weights` are liked, a part of the choices being blind to class."""
-        liked = weights.get(of, 0.0) / sum(weights.values())
-        return float((1 - chances["noise"]) * liked + chances["noise"] / len(classes))
-
-    share = {"singular": 1 - chances["plural"], "plural": chances["plural"]}
-    phrases = [(weight, c, n) for c in classes for n, weight in share.items()]  # kinds of noun phrase
-    transitive = [group for group in verbs if "object" in verbs[group]]
-    modifier = chances["modifier"]
-    add_word(("that",), "that", "", "PRON")
-    for n, be, do in (("singular", "is", "does"), ("plural", "are", "do")):
-        add_word(("be", n), be, "", "AUX", finite=True)
-        add_word(("do", n), do, "", "AUX", finite=True)
-        for weight, entry in words["determiner", n]:
-            add_word(("determiner", n), entry.english[0], entry.korean, *entry.tags, weight=weight)
-    for (kind, group), row in list(words.items()):
-        for weight, entry in row:
-            if kind in ("preposition", "adverb"):
-                add_word((kind, group), entry.english[0], entry.korean, *entry.tags, weight=weight)
-            elif kind == "adjective":
-                add_word((kind, group, "attributive"), entry.english[0], entry.attributive, *entry.tags, weight=weight)
-
-    for mode in ("main", "adnominal"):  # Korean: the form that ends a sentence, the form before a noun
-        main = mode == "main"
-        for kind, ending in (("verb", "않는다" if main else "않는"), ("adjective", "않다" if main else "않은")):
-            add_word(("not", kind, mode), "not", ending, "PART", "AUX", negative=main)
-            add_word(("않", kind, mode), "", ending, "", "AUX")
-        add_word(("never", mode), "never", "결코", "ADV", "ADV", negative=main)
-        for group in table["adjectives"]:
-            for form, end in (("plain", "다"), ("negated", "지")):
-                for weight, entry in words["adjective", group]:
-                    good = entry.polarity if main else 0
-                    add_word(("adjective", group, form, mode), entry.english[0], entry.korean + end, *entry.tags, good, weight=weight)
-        for group in verbs:
-            for weight, entry in words["verb", group]:
-                forms, good = _verb_forms(entry.korean), entry.polarity if main else 0
-                for i, n in enumerate(share):
-                    add_word(("verb", group, n, mode), entry.english[i], forms[mode], *entry.tags, good, finite=True, weight=weight)
-                    add_word(("never verb", group, n, mode), entry.english[i], forms["negated"], *entry.tags, good, finite=True, weight=weight)
-                add_word(("base", group, mode), entry.english[1], forms["negated"], *entry.tags, good, weight=weight)
-            for n in share:
-                left, chance = ("verb phrase", group, n, mode), chances["verb"]
-                add(chance["plain"], left, ("verb", group, n, mode))
-                add(chance["adverb"], left, ("adverb", "manner"), ("verb", group, n, mode))
-                add(chance["not"], left, ("do", n), ("not", "verb", mode), ("base", group, mode), korean=(0, 2, 1))
-                add(chance["never"], left, ("never", mode), ("never verb", group, n, mode), ("않", "verb", mode), links={2: 0})
-                if group in transitive:
-                    add(1, ("does to", group, n, mode), left, ("what", group), korean=(1, 0))
-        for c, about in classes.items():
-            for form in ("plain", "negated"):
-                for group, adjectives in table["adjectives"].items():
-                    weight = adjectives["weight"] * likes(adjectives["class"], c)
-                    add(weight, ("quality", c, form, mode), ("adjective", group, form, mode))
-            does = {group: verbs[group]["weight"] * likes(verbs[group]["subject"], c) for group in verbs}
-            total = {"transitive": sum(does[g] for g in transitive), "intransitive": sum(does[g] for g in verbs if g not in transitive)}
-            for n in share:
-                left, chance = ("predicate", c, n, mode), chances["copula"]
-                copula = about["copula"] if main else chances["relative_copula"]
-                add(copula, left, ("copula", c, n, mode))
-                for group in verbs:
-                    kind, phrase = ("transitive", "does to") if group in transitive else ("intransitive", "verb phrase")
-                    weight = (1 - copula) * about[kind] / (about["transitive"] + about["intransitive"])
-                    add(weight * does[group] / total[kind], left, (phrase, group, n, mode))
-                # "the film that is good" is missing on purpose: its Korean is that of "the good film".
-                left, quality = ("copula", c, n, mode), ("quality", c, "negated", mode)
-                add(chance["plain"] * main, left, ("be", n), ("quality", c, "plain", mode))
-                add(chance["degree"] * main, left, ("be", n), ("adverb", "degree"), ("quality", c, "plain", mode))
-                add(chance["not"], left, ("be", n), ("not", "adjective", mode), quality, korean=(0, 2, 1))
-                add(chance["never"], left, ("be", n), ("never", mode), quality, ("않", "adjective", mode), links={3: 1})
-
-    for group in transitive:
-        for weight, c, n in phrases:
-            add(weight * likes(verbs[group]["object"], c), ("what", group), ("noun phrase", c, n, "object"))
-            whom = ("that",), ("noun phrase", c, n, "subject"), ("verb phrase", group, n, "adnominal")
-            add(weight * likes(verbs[group]["subject"], c), ("whom", group), *whom, links={2: 1}, deeper=True)
-    for group, preposition in table["prepositions"].items():
-        for weight, c, n in phrases:
-            where = ("preposition", group), ("noun phrase", c, n, "bare")
-            add(weight * likes(preposition["object"], c), ("place", group), *where, korean=(1, 0))
-    for weight, c, n in phrases:
-        add(weight * classes[c]["weight"], ("sentence",), ("noun phrase", c, n, "topic"), ("predicate", c, n, "main"), links={1: 0})
-        if n == "singular":
-            for group, adjectives in table["adjectives"].items():
-                add(adjectives["weight"] * likes(adjectives["class"], c), ("attribute", c), ("adjective", group, "attributive"))
-        add(modifier["subject_relative"], ("modifier", c, n), ("that",), ("predicate", c, n, "adnominal"), deeper=True)
-        total_weight = sum(verbs[g]["weight"] * likes(verbs[g]["object"], c) for g in transitive)
-        for group in transitive:
-            portion = verbs[group]["weight"] * likes(verbs[group]["object"], c) / total_weight
-            add(modifier["object_relative"] * portion, ("modifier", c, n), ("whom", group))
-        for group, preposition in table["prepositions"].items():
-            portion = preposition["weight"] / sum(other["weight"] for other in table["prepositions"].values())
-            add(modifier["place"] * portion, ("modifier", c, n), ("place", group))
-        modified, bare = sum(modifier.values()), chances["bare"] if n == "plural" else 0.0
-        for role in ("topic", "subject", "object", "bare"):
-            noun = ("noun", c, n, role)
-            for weight, entry in words["noun", c]:
-                form = entry.korean + ("들" if n == "plural" else "")
-                english = entry.english[n == "plural"]
-                add_word(noun, english, form + particle(form, role), *entry.tags, weight=weight)
-            for determiner, adjective, modifier_ in np.ndindex(2, 2, 2):
-                weight = (1 - bare if determiner else bare) * (modified if modifier_ else 1 - modified)
-                weight *= chances["adjective"] if adjective else 1 - chances["adjective"]
-                front = [("determiner", n)] * determiner + [("attribute", c)] * adjective
-                children = (*front, noun, *[("modifier", c, n)] * modifier_)
-                k, last = len(front), len(children) - 1
-                order = (last, *range(last)) if modifier_ else tuple(range(last + 1))  # Korean: modifier first
-                add(weight, ("noun phrase", c, n, role), *children, korean=order, links={k + 1: _PARENT}, head=k)
-    weights: defaultdict[Symbol, float] = defaultdict(float)
-    for rule in rules:
-        weights[rule.left] += rule.probability
-    return [rule._replace(probability=rule.probability / weights[rule.left]) for rule in rules]
-
-
 def _spell(words: Sequence[str]) -> list[str]:
-    """The words with every a as a or an, as the next word's first letter asks (no word of the lexicon is an exception)."""
-    following = [*words[1:], ""]
-    return [("an" if after[:1] in tuple("aeiou") else "a") if word in ("a", "an") else word
-            for word, after in zip(words, following, strict=True)]  # fmt: skip
+    """The words with each a or an as the next word's first letter asks (the lexicon has no exception, such as hour)."""
+    after = [word[:1] in tuple("aeiou") for word in words[1:]] + [False]
+    return [("an" if vowel else "a") if word in ("a", "an") else word for word, vowel in zip(words, after, strict=True)]
 
 
 class _Parser:
     """Chart parser of one language: sums the probabilities and counts the derivations of a sequence of words.
 
-    Works from short spans to long ones; rules are kept as a trie of their children, so that rules which begin alike
-    are followed together; rules with one child are applied when that child is found, chains of them in one step.
+    It goes from word to word and from short spans to long ones. Rules are kept as a trie of their children, so that
+    rules that begin alike are followed together; a rule with one child is applied when that child is found.
     """
 
     SCALE = 4.0  # nats that every word is raised by, so that a product over hundreds of words stays within a float
 
     def __init__(self, rules: Sequence[Rule], language: str) -> None:
-        by_left: defaultdict[Symbol, list[Rule]] = defaultdict(list)
-        for rule in rules:
-            by_left[rule.left].append(rule)
-        empty = {s for s, own in by_left.items() if not any(r.children or getattr(r.word, language) for r in own)}
+        silent = {r.left for r in rules} - {r.left for r in rules if r.children or getattr(r.word, language)}
+        self.trie: list[dict[Symbol, int]] = [{}]  # state -> next child -> state; state 0 is the beginning of every rule
+        self.ends: list[list[tuple[Symbol, float]]] = [[]]  # state -> rules that are complete there
+        self.words: defaultdict[str, list[tuple[Symbol, float]]] = defaultdict(list)
+        above: defaultdict[Symbol, list[tuple[Symbol, float]]] = defaultdict(list)  # rules with one child
 
-        def ordered(rule: Rule) -> list[Symbol]:
-            children = rule.children if language == "english" else [rule.children[k] for k in rule.korean]
-            return [child for child in children if child not in empty]
-
-        # Symbols that write the same sentences with the same probabilities become one (English: all roles of a noun).
-        body = {s: [(r.probability, ordered(r), getattr(r.word, language)) for r in own] for s, own in by_left.items() if s not in empty}
-        kind, count = dict.fromkeys(body, 0), 0
-        while count != len(set(kind.values())):
-            count = len(set(kind.values()))
-            signs = {s: tuple(sorted((p, tuple(kind[c] for c in cs), w) for p, cs, w in own)) for s, own in body.items()}
-            numbers = {sign: i for i, sign in enumerate(dict.fromkeys(signs.values()))}
-            kind = {s: numbers[sign] for s, sign in signs.items()}
-        self.top, self.root = kind["sentence",], {}  # type: int, dict[int, int]
-        self.trie: list[dict[int, int]] = [self.root]
-        self.ends: list[list[tuple[int, float]]] = [[]]
-        self.words: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
-        above: defaultdict[int, list[tuple[int, float]]] = defaultdict(list)
-        for left, symbol in {kind[s]: s for s in body}.items():
-            for p, children, text in body[symbol]:
-                if text:
-                    self.words[text].append((left, p * math.exp(self.SCALE)))
-                elif len(children) == 1:
-                    above[kind[children[0]]].append((left, p))
-                else:
-                    state = 0
-                    for child in children:
-                        if kind[child] not in self.trie[state]:
-                            self.trie[state][kind[child]] = len(self.trie)
-                            self.trie.append({})
-                            self.ends.append([])
-                        state = self.trie[state][kind[child]]
-                    self.ends[state].append((left, p))
-
-        def chains(symbol: int, p: float) -> list[tuple[int, float]]:
+        def chains(symbol: Symbol, p: float) -> list[tuple[Symbol, float]]:
             return [(symbol, p), *(found for left, q in above[symbol] for found in chains(left, p * q))]
 
-        self.words = defaultdict(list, {w: [f for s, p in own for f in chains(s, p)] for w, own in self.words.items()})
-        self.ends = [[found for s, p in own for found in chains(s, p)] for own in self.ends]
+        bodies = [[child for child in rule.ordered(language) if child not in silent] for rule in rules]
+        for rule, body in zip(rules, bodies, strict=True):
+            if len(body) == 1:
+                above[body[0]].append((rule.left, rule.probability))
+        for rule, body in zip(rules, bodies, strict=True):
+            if text := getattr(rule.word, language):
+                self.words[text].extend(chains(rule.left, rule.probability * math.exp(self.SCALE)))
+            elif len(body) > 1:
+                state = 0
+                for child in body:
+                    state = self.trie[state].setdefault(child, len(self.trie))
+                    if state == len(self.trie):
+                        self.trie.append({})
+                        self.ends.append([])
+                self.ends[state].extend(chains(rule.left, rule.probability))
 
     def parse(self, words: Sequence[str]) -> tuple[float, int]:
         """Scaled probability and number of derivations."""
-        waiting: list[defaultdict[int, list[tuple[int, int, float, int]]]] = [defaultdict(list) for _ in words]
-        found: list[dict[int, list[float]]] = []
+        # waiting[i][symbol]: begun rules (state, start, probability, number) that want this symbol next, from word i on.
+        waiting: list[defaultdict[Symbol, list[tuple[int, int, float, int]]]] = [defaultdict(list) for _ in words]
+        found: list[dict[Symbol, tuple[float, int]]] = [{}]
         for end, word in enumerate(words, 1):
-            found = [{} for _ in range(end)]  # found[start][symbol] = probability and number, for the span start:end
+            found = [{} for _ in range(end)]  # found[start][symbol]: probability and number of the span start:end
             for symbol, p in self.words.get(word, ()):
-                cell = found[end - 1].setdefault(symbol, [0.0, 0])
-                cell[0], cell[1] = cell[0] + p, cell[1] + 1
+                q, n = found[-1].get(symbol, (0.0, 0))
+                found[-1][symbol] = p + q, n + 1
             for start in range(end - 1, -1, -1):
                 for symbol, (p, n) in found[start].items():
                     steps = waiting[start].get(symbol, [])
-                    if symbol in self.root:
-                        steps = [*steps, (self.root[symbol], start, 1.0, 1)]
+                    if symbol in self.trie[0]:
+                        steps = [*steps, (self.trie[0][symbol], start, 1.0, 1)]
                     for state, begin, q, m in steps:
                         for left, r in self.ends[state]:
-                            cell = found[begin].setdefault(left, [0.0, 0])
-                            cell[0], cell[1] = cell[0] + p * q * r, cell[1] + n * m
+                            before, number = found[begin].get(left, (0.0, 0))
+                            found[begin][left] = before + p * q * r, number + n * m
                         if end < len(words):
                             for expected, then in self.trie[state].items():
-                                waiting[end][expected].append((then, begin, p * q, int(n * m)))
-        probability, number = found[0].get(self.top, [0.0, 0]) if found else [0.0, 0]
-        return probability, int(number)
+                                waiting[end][expected].append((then, begin, p * q, n * m))
+        return found[0].get(("sentence",), (0.0, 0))
 
 
 class Grammar:
-    """The grammar of a lexicon: a mapping as in data/lexicon.toml. `rules` are all there is to it."""
+    """The grammar of a lexicon: a mapping as in data/lexicon.toml. Its `rules` are all there is to it."""
 
     def __init__(self, table: Mapping[str, Any]) -> None:
-        self.entries = tuple(_entries(table))
-        self.rules = _rules(table, self.entries)
-        self.rules.sort(key=lambda rule: rule.left)
+        self.entries = tuple(read_entries(table))
+        self.rules = build_rules(table, self.entries)
         symbols = {symbol: i for i, symbol in enumerate(dict.fromkeys(rule.left for rule in self.rules))}
         left = np.array([symbols[rule.left] for rule in self.rules])
         chance = np.array([rule.probability for rule in self.rules])
-        self._start = symbols["sentence",]
-        self._last: Ints = np.searchsorted(left, np.arange(len(symbols)), side="right") - 1  # last rule of each symbol
         ends = np.cumsum(chance)
-        self._cumulative = ends - (ends - chance)[np.searchsorted(left, left)] + left  # symbol + share so far: one search
+        # Symbol + share of its rules so far, so that one search finds the rule of (symbol + uniform number), for all symbols
+        self._cumulative = left + ends - (ends - chance)[np.searchsorted(left, left)]
+        self._last = np.searchsorted(left, np.arange(len(symbols)), side="right") - 1  # last rule of each symbol
+        self._start, self._parsers = symbols["sentence",], dict[str, _Parser]()
         self._nats = np.array([math.log(rule.probability) for rule in self.rules])
-        self._arity = np.array([len(rule.children) for rule in self.rules])
-        self._first = np.cumsum(self._arity) - self._arity
-        flat = [(symbols[child], rule.korean.index(k), rule.links[k]) for rule in self.rules for k, child in enumerate(rule.children)]
-        self._child, self._rank, self._link = np.array(flat).T  # of each child of each rule
         self._head = np.array([rule.head for rule in self.rules])
-        self._deeper = np.array([rule.deeper for rule in self.rules], dtype=np.int64)
-        self._polarity = np.array([rule.word.polarity for rule in self.rules])
-        self._negative = np.array([rule.word.negative for rule in self.rules])
-        self._finite = np.array([rule.word.finite for rule in self.rules])
-        self._text = {key: np.array([getattr(rule.word, key) for rule in self.rules], dtype=object)
-                      for key in ("english", "korean", "tag", "korean_tag")}  # fmt: skip
-        self._full = {language: self._text[language].astype(bool) for language in LANGUAGES}
+        self._deeper = np.array([int(rule.deeper) for rule in self.rules])
+        self._arity = np.array([len(rule.children) for rule in self.rules])
+        self._first = np.cumsum(self._arity) - self._arity  # where a rule's children stand in the three columns that follow
+        flat = [(symbols[child], r.korean.index(k), r.links[k]) for r in self.rules for k, child in enumerate(r.children)]
+        self._child, self._rank, self._link = np.array(flat).T
+        columns = zip(Word._fields, zip(*(rule.word for rule in self.rules), strict=True), strict=True)
+        self._word = {key: np.array(column, dtype=object if isinstance(column[0], str) else int) for key, column in columns}
+        self._full = {language: self._word[language].astype(bool) for language in LANGUAGES}
         self._vowel = np.array([rule.word.english[:1] in tuple("aeiou") for rule in self.rules])
-        self._parsers: dict[str, _Parser] = {}
-        # Expected number of times that each symbol is used in a sentence: counts = start + counts @ mean.
-        self.mean = np.zeros((len(symbols), len(symbols)))  # mean[i, j]: symbols j that one symbol i becomes
+        # mean[i, j]: expected number of symbols j that one symbol i becomes in one step; uses = start + mean.T @ uses
+        self.mean = np.zeros((len(symbols), len(symbols)))
         np.add.at(self.mean, (np.repeat(left, self._arity), self._child), np.repeat(chance, self._arity))
         start = np.eye(len(symbols))[self._start]
-        self.uses = np.linalg.solve(np.eye(len(symbols)) - self.mean.T, start)[left] * chance  # of each rule
+        self.uses = np.linalg.solve(np.eye(len(symbols)) - self.mean.T, start)[left] * chance  # of each rule, in a sentence
 
     def sample(self, n: int, seed: int = 0) -> list[Pair]:
-        """n independent pairs. The same seed gives the same pairs everywhere, and n pairs begin with those of a smaller n."""
+        """n independent pairs. The same seed gives the same pairs everywhere; a smaller n gives the first of them."""
         if n < 0:
             raise ValueError(f"n is the number of pairs, 0 or more, not {n}")
         return list(itertools.islice(self.stream(seed), n))
@@ -412,14 +165,15 @@ class Grammar:
         link, depth, base = np.full(_CHUNK, -1), np.zeros(_CHUNK, dtype=np.int64), 0
         levels: list[tuple[Ints, ...]] = []  # rule, sentence, link, depth of each node; parent, place of its children
         while symbol.size:
-            rule = np.minimum(np.searchsorted(self._cumulative, symbol + rng.random(symbol.size), side="right"), self._last[symbol])
+            rule = np.searchsorted(self._cumulative, symbol + rng.random(symbol.size), side="right")
+            rule = np.minimum(rule, self._last[symbol])  # a sum that was rounded up to the next symbol
             arity = self._arity[rule]
             parent = np.repeat(np.arange(symbol.size), arity)
             first = (np.cumsum(arity) - arity)[parent]  # the first child of the same parent
             child = self._first[rule][parent] + np.arange(parent.size) - first
             levels.append((rule, sentence, link, depth, parent, first, first + self._rank[child]))
             to = self._link[child]
-            link = np.where(to == _INHERIT, link[parent], np.where(to == _PARENT, base + parent, base + symbol.size + first + to))
+            link = np.where(to == INHERIT, link[parent], base + np.where(to == PARENT, parent, symbol.size + first + to))
             base, symbol, sentence = base + symbol.size, self._child[child], sentence[parent]
             depth = depth[parent] + self._deeper[rule][parent]
         rule, sentence, link, depth = (np.concatenate([level[k] for level in levels]) for k in range(4))
@@ -444,9 +198,9 @@ class Grammar:
             nodes = np.flatnonzero(self._full[language][rule])
             written = np.empty(nodes.size, dtype=np.int64)
             written[at[language][nodes]] = rule[nodes]
-            text[language], text[tag] = self._text[language][written].tolist(), self._text[tag][written].tolist()
+            text[language], text[tag] = self._word[language][written].tolist(), self._word[tag][written].tolist()
             if language == "english":
-                for k in np.flatnonzero((self._text["english"][written[:-1]] == "a") & self._vowel[written[1:]]):
+                for k in np.flatnonzero((self._word["english"][written[:-1]] == "a") & self._vowel[written[1:]]):
                     text["english"][k] = "an"
 
         def couples(nodes: Ints, a: Ints, b: Ints, key: str, other: str) -> tuple[list[tuple[int, int]], list[int]]:
@@ -459,22 +213,29 @@ class Grammar:
         korean = np.flatnonzero(self._full["korean"][rule])  # every Korean word has an English one
         source = np.where(self._full["english"][rule[korean]], korean, link[korean])
         joined, cuts = couples(korean, at["english"][source], at["korean"][korean], "english", "korean")
-        verbs = np.flatnonzero(self._finite[rule])
+        verbs = np.flatnonzero(self._word["finite"][rule])
         subject = at["english"][link[verbs]] + self._head[rule[link[verbs]]]
         agreeing, bounds = couples(verbs, subject, at["english"][verbs], "english", "english")
-        polarity = np.bincount(sentence, self._polarity[rule], _CHUNK)
-        negative = np.bincount(sentence, self._negative[rule], _CHUNK)
+        polarity = np.bincount(sentence, self._word["polarity"][rule], _CHUNK)
+        negative = np.bincount(sentence, self._word["negative"][rule], _CHUNK)
         sentiment = np.where(negative > 0, -polarity, polarity).astype(np.int64).tolist()
         nats = np.bincount(sentence, self._nats[rule], _CHUNK).tolist()
         deepest = np.zeros(_CHUNK, dtype=np.int64)
         np.maximum.at(deepest, sentence, depth)
-        begins, korean_begins, deep = starts["english"], starts["korean"], deepest.tolist()
+        deep = deepest.tolist()
         for i in range(_CHUNK):
-            here, there = slice(begins[i], begins[i + 1]), slice(korean_begins[i], korean_begins[i + 1])
+            here, there = (slice(starts[language][i], starts[language][i + 1]) for language in LANGUAGES)
             yield Pair(
-                tuple(text["english"][here]), tuple(text["korean"][there]), tuple(text["tag"][here]), tuple(text["korean_tag"][there]),
-                tuple(joined[cuts[i] : cuts[i + 1]]), sentiment[i], nats[i], tuple(agreeing[bounds[i] : bounds[i + 1]]), deep[i],
-            )  # fmt: skip
+                tuple(text["english"][here]),
+                tuple(text["korean"][there]),
+                tuple(text["tag"][here]),
+                tuple(text["korean_tag"][there]),
+                tuple(joined[cuts[i] : cuts[i + 1]]),
+                sentiment[i],
+                nats[i],
+                tuple(agreeing[bounds[i] : bounds[i + 1]]),
+                deep[i],
+            )
 
     def _parse(self, words: Sequence[str], language: str) -> tuple[float, int]:
         if language not in LANGUAGES:
@@ -507,18 +268,6 @@ class Grammar:
         if language not in LANGUAGES:
             raise ValueError(f"language is one of {', '.join(LANGUAGES)}, not {language!r}")
         return float(self.uses @ self._full[language])
-
-    def number(self, word: str, tag: str) -> str:
-        """"singular" or "plural" for an English noun or finite verb and its tag (walks: plural as NOUN, singular as VERB)."""
-        return self._numbers.get((word, tag), "")
-
-    @functools.cached_property
-    def _numbers(self) -> dict[tuple[str, str], str]:
-        numbers = {("is", "AUX"): "singular", ("does", "AUX"): "singular", ("are", "AUX"): "plural", ("do", "AUX"): "plural"}
-        for entry in self.entries:
-            if entry.kind in ("noun", "verb"):
-                numbers |= {(form, entry.tags[0]): n for form, n in zip(entry.english, ("singular", "plural"), strict=True)}
-        return numbers
 
 
 @functools.cache
@@ -573,7 +322,9 @@ def floor(pairs: Iterable[Pair], language: str = "english", eos: bool = True) ->
     return math.exp(math.fsum(nats for nats, _ in rows) / sum(tokens for _, tokens in rows))
 
 
-def split(n_train: int, n_test: int, seed: int = 0, held_out: Literal["unseen", "fresh"] = "unseen") -> tuple[list[Pair], list[Pair]]:
+def split(
+    n_train: int, n_test: int, seed: int = 0, held_out: Literal["unseen", "fresh"] = "unseen"
+) -> tuple[list[Pair], list[Pair]]:
     """Training and test pairs.
 
     The training pairs are an ordinary sample, repeats included, for without them it would follow another distribution.
@@ -612,6 +363,13 @@ def word_classes() -> dict[str, str]:
     return {form: entry.group for entry in lexicon() if entry.kind == "noun" for form in entry.english}
 
 
+@functools.cache
+def _numbers() -> dict[tuple[str, str], str]:
+    place = {"noun": 2, "verb": 2, "be": 1, "do": 1}  # of the number within the symbol
+    rules = [rule for rule in grammar().rules if rule.word.english and rule.left[0] in place]
+    return {(rule.word.english, rule.word.tag): rule.left[place[rule.left[0]]] for rule in rules}
+
+
 def number(word: str, tag: str) -> str:
-    """"singular", "plural" or "" of an English word with its tag: ("walks", "VERB") is singular."""
-    return grammar().number(word, tag)
+    """"singular" or "plural" for a noun or finite verb and its tag: walks is plural as NOUN, singular as VERB; else ""."""
+    return _numbers().get((word, tag), "")
