@@ -21,6 +21,7 @@ if sys.version_info < (3, 11):  # Older ones can read this file, so that this li
     sys.exit("course: this is Python %d.%d, and the course needs 3.11 or newer: install it and start with that one, "
              "for example: python3.13 course.py lab" % sys.version_info[:2])
 
+import getpass
 import glob
 import json
 import os
@@ -39,7 +40,7 @@ HERE = sys.argv[1:2] == ["--here"]
 def environment(**defaults):
     """A child's variables. The reader's own start-up files of Python, Jupyter and matplotlib stay out, so that the course
     behaves the same everywhere; nothing that could take JupyterLab's token away is read."""
-    private = os.path.join(tempfile.gettempdir() if HERE else str(VENV), "share", "course")
+    private = os.path.join(tempfile.gettempdir(), "course-" + getpass.getuser()) if HERE else str(VENV / "share" / "course")
     result = dict(defaults, **os.environ)
     for name in ("PYTHONPATH", "PYTHONHOME", "MPLBACKEND", "JUPYTER_TOKEN"):
         result.pop(name, None)
@@ -50,8 +51,9 @@ def environment(**defaults):
 
 def run(*arguments, **defaults):
     """Run this course's Python to its end, and return the exit status. Ctrl+C is for the child: we wait for its answer."""
-    child = subprocess.Popen([sys.executable if HERE else str(python())] + list(arguments), cwd=str(ROOT),
-                             env=environment(**defaults))
+    variables = environment(**defaults)
+    os.makedirs(variables["IPYTHONDIR"], exist_ok=True)
+    child = subprocess.Popen([sys.executable if HERE else str(python())] + list(arguments), cwd=str(ROOT), env=variables)
     while True:
         try:
             return child.wait()
