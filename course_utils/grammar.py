@@ -52,8 +52,8 @@ class Pair(NamedTuple):
 
 def _spell(words: Sequence[str]) -> list[str]:
     """The words with each a or an as the next word's first letter asks (the lexicon has no exception, such as hour)."""
-    after = [word[:1] in tuple("aeiou") for word in words[1:]] + [False]
-    return [("an" if vowel else "a") if word in ("a", "an") else word for word, vowel in zip(words, after, strict=True)]
+    article = ["an" if after[:1] in tuple("aeiou") else "a" for after in (*words[1:], "")]
+    return [right if word in ("a", "an") else word for word, right in zip(words, article, strict=False)]
 
 
 class _Parser:

@@ -1,0 +1,584 @@
+"""The grammar holds what it promises: exact probabilities, one derivation, true tags, alignment, sentiment, agreement.
+
+Where a promise is about words, it is checked from the words and the lexicon alone, not by the sampler's own records.
+"""
+
+import copy
+import functools
+import itertools
+import math
+import os
+import subprocess
+import sys
+import tomllib
+import unicodedata
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from course_utils import grammar as g
+
+LEXICON = Path(__file__).resolve().parents[1] / "data" / "lexicon.toml"
+FUNCTION_WORDS = {"that", "is", "are", "does", "do"}  # no Korean word of their own
+NEGATION = {"not": {"않는다", "않는", "않다", "않은"}, "never": {"결코", "않는다", "않는", "않다", "않은"}}
+
+
+@functools.cache
+def pairs() -> list[g.Pair]:
+    return g.sample(20_000, seed=11)
+
+
+@functools.cache
+def entries(form: str) -> tuple[g.Entry, ...]:
+    return tuple(entry for entry in g.lexicon() if form in entry.english)
+
+
+def side(pair: g.Pair, language: str) -> tuple[str, ...]:
+    return pair.english if language == "english" else pair.korean
+
+
+# The lexicon
+
+
+def test_size_of_the_lexicon() -> None:
+    english = {word for entry in g.lexicon() for word in entry.english}
+    assert len(english) >= 500
+    seen = {word for pair in pairs() for word in pair.english}
+    assert len(seen) >= 500 and seen - english == FUNCTION_WORDS | {"an", "not", "never"}
+    assert 6 <= len(set(g.noun_classes().values())) <= 8
+    assert set(g.noun_classes()) <= set(g.word_classes()) and set(g.word_classes()) <= english
+
+
+def test_translation_is_one_to_one() -> None:
+    """Each English word has one Korean word and the reverse, so that each side of a pair determines the other."""
+    korean: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    english: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for entry in g.lexicon():
+        number = entry.group if entry.kind == "determiner" else ""
+        for form in entry.english:
+            korean[form, entry.kind + number].add(entry.korean)
+        english[entry.korean, entry.kind + number].add(entry.english[0])
+    assert all(len(words) == 1 for words in (*korean.values(), *english.values()))
+
+
+def test_ambiguous_words() -> None:
+    """Some words are nouns and verbs; both uses are found, under the same spelling."""
+    kinds: defaultdict[str, set[str]] = defaultdict(set)
+    for pair in pairs():
+        for word, tag in zip(pair.english, pair.tags, strict=True):
+            kinds[word].add(tag)
+    both = {word for word, tags in kinds.items() if tags == {"NOUN", "VERB"}}
+    assert len(both) >= 16
+    assert {word for word, tags in kinds.items() if len(tags) > 1} == both
+
+
+def test_long_tail() -> None:
+    counts = sorted(Counter(word for pair in pairs() for word in pair.english).values(), reverse=True)
+    assert counts[0] > 1000 * counts[-1]
+    assert sum(count < 100 for count in counts) > len(counts) / 3
+
+
+def test_korean_verb_and_adjective_forms() -> None:
+    """Forms that the grammar uses, against forms written down by hand for each kind of stem."""
+    right = {
+        "see": ("본다", "보는", "보지"), "eat": ("먹는다", "먹는", "먹지"), "cry": ("운다", "우는", "울지"),
+        "shrink": ("줄어든다", "줄어드는", "줄어들지"), "help": ("돕는다", "돕는", "돕지"), "love": ("사랑한다", "사랑하는", "사랑하지"),
+        "fly": ("난다", "나는", "날지"), "like": ("좋아한다", "좋아하는", "좋아하지"), "build": ("짓는다", "짓는", "짓지"),
+    }  # fmt: skip
+    forms: defaultdict[str, set[str]] = defaultdict(set)
+    for rule in g.grammar().rules:
+        if rule.word.tag == "VERB":
+            forms[rule.word.english].add(rule.word.korean)
+    assert {verb: forms[verb] for verb in right} == {verb: set(words) for verb, words in right.items()}
+    for entry in g.lexicon():
+        if entry.kind == "adjective":
+            last = final(entry.korean)
+            cut = entry.korean[:-1] + chr(ord(entry.korean[-1]) - last)  # without the final consonant
+            with_n = cut[:-1] + chr(ord(cut[-1]) + 4)
+            allowed = {
+                0: [with_n], 8: [with_n],  # 큰, 긴
+                17: [entry.korean + "은", cut + "운"],  # 좁은, 아름다운
+                18: [entry.korean + "는"], 20: [entry.korean + "는"],  # 맛없는, 맛있는
+                27: [entry.korean + "은", with_n],  # 좋은, 빨간
+            }.get(last, [entry.korean + "은"])  # fmt: skip
+            assert entry.attributive in allowed, entry
+
+
+# Probability
+
+
+def reduced(bare_bones: bool) -> g.Grammar:
+    """A grammar of few words, ambiguous ones above all, with the rules of the whole, or with the recursive ones alone."""
+    table = copy.deepcopy(tomllib.loads(LEXICON.read_text(encoding="utf-8")))
+    table["classes"] = {c: table["classes"][c] for c in ("people", "animals")}
+    table["nouns"] = {"people": ["cook 요리사"], "animals": ["fly 파리"]}
+    verbs = {"cook": ["cook 요리하"], "run": ["fly 날"]}
+    table["verbs"] = {group: table["verbs"][group] | {"words": words} for group, words in verbs.items()}
+    both = {"people": 2, "animals": 1}
+    table["verbs"]["cook"] |= {"subject": both, "object": both}
+    table["adjectives"] = {"praise": table["adjectives"]["praise"] | {"words": ["awful 형편없 형편없는 -"]}}
+    table["determiners"] = {"singular": ["the 그 DET DET", "a 어떤 DET DET"][: 2 - bare_bones], "plural": ["the 그 DET DET"]}
+    table["prepositions"] = {"near": table["prepositions"]["near"] | {"words": ["near 근처의"]}}
+    table["adverbs"] = {"manner": ["often 자주"], "degree": ["very 매우"]}
+    if bare_bones:
+        table["classes"] = {c: body | {"copula": 0} for c, body in table["classes"].items()}
+        table["chances"] |= {"adjective": 0, "relative_copula": 0, "verb": {"plain": 1, "adverb": 0, "not": 0, "never": 0}}
+    return g.Grammar(table)
+
+
+def bodies(grammar: g.Grammar, language: str) -> dict[g.Symbol, list[tuple[float, str, tuple[g.Symbol, ...]]]]:
+    found = defaultdict(list)
+    for rule in grammar.rules:
+        children = rule.children if language == "english" else tuple(rule.children[k] for k in rule.korean)
+        found[rule.left].append((rule.probability, rule.word.english if language == "english" else rule.word.korean, children))
+    return found
+
+
+def lengths(grammar: g.Grammar, language: str, longest: int) -> np.ndarray:
+    """Probability of each number of words, 0 to longest, from the rules alone: polynomials, multiplied and added."""
+    table = bodies(grammar, language)
+    for symbol, body in table.items():  # all words of one symbol together
+        words = Counter[bool]()
+        for p, word, children in body:
+            words[bool(word)] += p * (not children)
+        table[symbol] = [(p, "word" * kind, ()) for kind, p in words.items() if p] + [row for row in body if row[2]]
+    found = {symbol: np.zeros(longest + 1) for symbol in table}
+    while True:
+        new = {}
+        for symbol, body in table.items():
+            new[symbol] = np.zeros(longest + 1)
+            for p, word, children in body:
+                product = np.eye(longest + 1)[1 if word else 0] * p
+                for child in children:
+                    product = np.convolve(product, found[child])[: longest + 1]
+                new[symbol] += product
+        if all(np.array_equal(new[symbol], found[symbol]) for symbol in table):
+            return found["sentence",]
+        found = new
+
+
+def every_derivation(grammar: g.Grammar, language: str, longest: int) -> list[tuple[tuple[str, ...], float]]:
+    """The sentence and the probability of each derivation with at most `longest` words."""
+    table = bodies(grammar, language)
+    shortest = dict.fromkeys(table, longest + 1)  # of each symbol; so that no symbol asks for itself at the same length
+    for _ in table:
+        for symbol, body in table.items():
+            shortest[symbol] = min(sum(map(shortest.get, children)) if children else bool(word) for _, word, children in body)
+
+    @functools.cache
+    def of(symbol: g.Symbol, length: int) -> list[tuple[tuple[str, ...], float]]:
+        found = []
+        for p, word, children in table[symbol]:
+            if children:
+                found += [(words, p * q) for words, q in row(children, length)]
+            elif bool(word) == length:
+                found.append(((word,) * length, p))
+        return found
+
+    @functools.cache
+    def row(children: tuple[g.Symbol, ...], length: int) -> list[tuple[tuple[str, ...], float]]:
+        if len(children) == 1:
+            return of(children[0], length)
+        least = sum(map(shortest.get, children[1:]))
+        lengths = range(shortest[children[0]], length - least + 1)
+        parts = ((of(children[0], n), row(children[1:], length - n)) for n in lengths)
+        return [(a + b, p * q) for first, rest in parts for (a, p), (b, q) in itertools.product(first, rest)]
+
+    return [found for n in range(1, longest + 1) for found in of(("sentence",), n)]
+
+
+def with_an(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple("an" if word == "a" and words[i + 1][0] in "aeiou" else word for i, word in enumerate(words))
+
+
+@pytest.mark.parametrize(
+    ("language", "bare_bones", "longest"),
+    [("english", True, 11), ("english", False, 8), ("korean", True, 10), ("korean", False, 7)],
+)
+def test_every_sentence_up_to_a_length(language: str, bare_bones: bool, longest: int) -> None:
+    """Each has one derivation, the parser finds its probability, and the probabilities sum to what they must."""
+    small = reduced(bare_bones)
+    found = every_derivation(small, language, longest)
+    sentences = [with_an(words) for words, _ in found]
+    assert len(set(sentences)) == len(found) > 3000
+    assert sum(words.count("that" if language == "english" else "근처의") > 1 for words in sentences) > 20
+    expected = lengths(small, language, longest)
+    measured = np.bincount([len(words) for words in sentences], [p for _, p in found], longest + 1)
+    assert measured == pytest.approx(expected, abs=1e-12) and 0.3 < measured.sum() < 1
+    step = max(1, len(found) // 8000)
+    for words, (_, p) in list(zip(sentences, found, strict=True))[::step]:
+        assert small.derivations(words, language) == 1
+        assert small.log_probability(words, language) == pytest.approx(math.log(p), abs=1e-9)
+
+
+def test_two_derivations_would_be_counted() -> None:
+    """A planted ambiguity, a noun whose plural is its singular, is found: in English, where it is, and not in Korean."""
+    table = tomllib.loads(LEXICON.read_text(encoding="utf-8"))
+    table["nouns"]["animals"].append("sheep 양 sheep")
+    planted = g.Grammar(table)
+    words = "the dog sees the sheep".split()
+    assert planted.derivations(words) == 2
+    numbers = [planted.log_probability(f"그 개는 그 {sheep} 본다".split(), "korean") for sheep in ("양을", "양들을")]
+    assert planted.log_probability(words) == pytest.approx(math.log(sum(map(math.exp, numbers))))
+    assert planted.derivations("the sheep that the sheep see runs".split()) == 1  # the verbs tell
+
+
+@pytest.mark.parametrize("language", g.LANGUAGES)
+def test_one_derivation_with_the_sampler_s_probability(language: str) -> None:
+    some = pairs()[:2500]
+    assert sum(pair.depth >= 3 for pair in some) >= 10 and max(len(side(pair, language)) for pair in some) >= 25
+    for pair in some:
+        words = side(pair, language)
+        assert g.derivations(words, language) == 1
+        assert g.log_probability(words, language) == pytest.approx(pair.log_probability, abs=1e-9)
+
+
+@pytest.mark.parametrize("language", g.LANGUAGES)
+def test_lengths_of_the_whole_grammar(language: str) -> None:
+    """The probabilities of all lengths sum to 1, their mean is the expected length, a sample follows them."""
+    expected = lengths(g.grammar(), language, 60)
+    assert expected.sum() == pytest.approx(1, abs=1e-5)
+    assert expected @ np.arange(61) == pytest.approx(g.expected_length(language), abs=1e-3)
+    measured = np.bincount([len(side(pair, language)) for pair in pairs()], minlength=61)[:61]
+    deviation = np.sqrt(len(pairs()) * expected * (1 - expected)) + 1
+    assert (abs(measured - len(pairs()) * expected) < 5 * deviation).all()
+
+
+def test_recursion_dies_out() -> None:
+    assert max(abs(np.linalg.eigvals(g.grammar().mean))) < 0.9
+    sums = Counter[g.Symbol]()
+    for rule in g.grammar().rules:
+        sums[rule.left] += rule.probability
+    assert sums == pytest.approx(dict.fromkeys(sums, 1.0))
+
+
+def test_entropy_and_lengths_of_a_large_sample() -> None:
+    large = g.sample(100_000, seed=5)
+    nats = np.array([-pair.log_probability for pair in large])
+    assert abs(nats.mean() - g.entropy()) < 4 * nats.std() / math.sqrt(len(nats))
+    for language in g.LANGUAGES:
+        words = np.array([len(side(pair, language)) for pair in large])
+        assert abs(words.mean() - g.expected_length(language)) < 4 * words.std() / math.sqrt(len(words))
+        assert 0.99 < g.floor(large, language) / g.floor_perplexity(language) < 1.01
+    counts = Counter(pair.english for pair in large)
+    chance = {pair.english: math.exp(pair.log_probability) for pair in large}
+    for words, count in counts.most_common(200):  # frequent sentences are as frequent as they should be
+        mean = len(large) * chance[words]
+        assert abs(count - mean) < 5 * math.sqrt(mean) + 5
+
+
+def test_floor() -> None:
+    assert g.floor_perplexity() == math.exp(g.entropy() / (g.expected_length() + 1))
+    assert g.floor_perplexity("korean", eos=False) == math.exp(g.entropy() / g.expected_length("korean"))
+    pair = g.sample(1)[0]
+    assert g.floor([pair]) == pytest.approx(math.exp(-pair.log_probability / (len(pair.english) + 1)))
+
+
+# What is no sentence
+
+
+def test_no_sentence() -> None:
+    assert g.derivations("the dogs that the girl near the trees sees run".split()) == 1  # the course's own example
+    for text in ("", "dog", "the dog run", "the dogs runs", "runs the dog", "the dog that run sleeps", "the unicorn runs",
+                 "the dogs that the girl near the trees see run", "a apple is good", "an dog runs", "the dog is a"):  # fmt: skip
+        assert g.derivations(text.split()) == 0 and g.log_probability(text.split()) == -math.inf
+    for text in ("그 개는 달린다", "그 개는 그 소녀를 본다"):
+        assert g.derivations(text.split(), "korean") == 1
+    for text in ("그 개은 달린다", "그 개가 달린다", "그 개는 달리는", "달린다 그 개는", "그 개는 그 소녀을 본다", "그 개는 본다"):
+        assert g.derivations(text.split(), "korean") == 0
+
+
+def test_a_wrong_verb_is_noticed() -> None:
+    """No sentence stays one when a verb takes the other number, however far its subject stands."""
+    other = {"is": "are", "are": "is", "does": "do", "do": "does"}
+    for entry in g.lexicon():
+        if entry.kind == "verb":
+            other |= {entry.english[0]: entry.english[1], entry.english[1]: entry.english[0]}
+    for pair in pairs()[:3000]:
+        for _, verb in pair.agreement:
+            words = [*pair.english]
+            words[verb] = other[words[verb]]
+            assert g.derivations(words) == 0, words
+
+
+def test_long_sentence_keeps_its_probability() -> None:
+    words = "the dog sees " + "the dog near " * 120 + "the dog"
+    step = g.log_probability(words.split()) - g.log_probability(words.replace("the dog near ", "", 1).split())
+    first = g.log_probability("the dog sees the dog near the dog".split()) - g.log_probability("the dog sees the dog".split())
+    again = g.log_probability("the dog sees the dog near the dog near the dog".split())
+    assert math.isfinite(step) and first < 0
+    assert step == pytest.approx(again - g.log_probability("the dog sees the dog near the dog".split()), abs=1e-6)
+
+
+def test_clear_errors() -> None:
+    with pytest.raises(ValueError, match="english, korean, not 'French'"):
+        g.log_probability(["the"], "French")
+    with pytest.raises(ValueError, match="english, korean, not 'ko'"):
+        g.expected_length("ko")
+    with pytest.raises(ValueError, match="english, korean, not 'ko'"):
+        g.floor(pairs(), "ko")
+    with pytest.raises(ValueError, match=r"split the text first: 'the dog runs'.split\(\)"):
+        g.derivations("the dog runs")
+    with pytest.raises(ValueError, match="0 or more, not -1"):
+        g.sample(-1)
+    with pytest.raises(ValueError, match="0 or more, not 5 and -2"):
+        g.split(5, -2)
+    with pytest.raises(ValueError, match="'unseen' or 'fresh', not 'new'"):
+        g.split(5, 5, held_out="new")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="empty"):
+        g.floor([])
+
+
+# What is known of each sentence, recomputed from its words
+
+
+def final(word: str) -> int:
+    """Number of the last syllable's final consonant, by Unicode's own decomposition."""
+    jamo = unicodedata.normalize("NFD", word)[-1]
+    return ord(jamo) - 0x11A7 if 0x11A8 <= ord(jamo) <= 0x11C2 else 0
+
+
+def read(words: tuple[str, ...], tags: tuple[str, ...]) -> tuple[set[tuple[int, int]], int, int]:
+    """Agreement, depth and sentiment of an English sentence, read from left to right by the tags alone."""
+    agreement, depths, at = set(), [0], 0
+
+    def starts_phrase() -> bool:
+        return at < len(words) and words[at] != "that" and tags[at] in ("DET", "PRON", "ADJ", "NOUN")
+
+    def phrase(depth: int) -> int:
+        nonlocal at
+        while tags[at] != "NOUN":
+            at += 1
+        head, at = at, at + 1
+        if at < len(words) and tags[at] == "ADP":
+            at += 1
+            phrase(depth)
+        elif at < len(words) and words[at] == "that":
+            at += 1
+            depths.append(depth + 1)
+            if starts_phrase():
+                predicate(phrase(depth + 1), depth + 1, takes_object=False)
+            else:
+                predicate(head, depth + 1)
+        return head
+
+    def predicate(subject: int, depth: int, takes_object: bool = True) -> tuple[int, bool]:
+        nonlocal at
+        negative, finite = False, None
+        while True:
+            negative |= words[at] in ("not", "never")
+            if tags[at] in ("AUX", "VERB") and finite is None:
+                finite = at
+            at += 1
+            if tags[at - 1] in ("VERB", "ADJ"):
+                break
+        agreement.add((subject, finite))
+        said = at - 1
+        if takes_object and starts_phrase():
+            phrase(depth)
+        return said, negative
+
+    said, negative = predicate(phrase(0), 0)
+    assert at == len(words)
+    polarity = next(entry.polarity for entry in entries(words[said]) if entry.tags[0] == tags[said])
+    return agreement, max(depths), -polarity if negative else polarity
+
+
+def test_agreement_depth_and_sentiment() -> None:
+    for pair in pairs():
+        agreement, depth, sentiment = read(pair.english, pair.tags)
+        assert (set(pair.agreement), pair.depth, pair.sentiment) == (agreement, depth, sentiment), pair
+        assert len(pair.agreement) == 1 + pair.english.count("that")
+        for subject, verb in pair.agreement:
+            numbers = [g.number(pair.english[i], pair.tags[i]) for i in (subject, verb)]
+            assert numbers[0] == numbers[1] != "", pair
+            noun = next(entry for entry in entries(pair.english[subject]) if entry.kind == "noun")
+            assert numbers[0] == ("singular", "plural")[noun.english.index(pair.english[subject])]
+
+
+def test_agreement_crosses_attractors() -> None:
+    """Often a noun of the other number stands between subject and verb."""
+    crossed = 0
+    for pair in pairs():
+        for subject, verb in pair.agreement:
+            between = {g.number(pair.english[i], "NOUN") for i in range(subject + 1, verb) if pair.tags[i] == "NOUN"}
+            crossed += bool(between - {g.number(pair.english[subject], "NOUN")})
+    assert crossed > len(pairs()) / 10
+
+
+def test_sentiment_in_korean() -> None:
+    """The same sentiment follows from the last Korean words: 좋다, 좋지 않다."""
+    polarity = {}
+    for entry in g.lexicon():
+        if entry.kind in ("verb", "adjective"):
+            polarity[entry.korean + "지"] = polarity[entry.korean] = entry.polarity
+    shares = Counter(pair.sentiment for pair in pairs())
+    assert min(shares.values()) > 0.15 * len(pairs())
+    negated = 0
+    for pair in pairs():
+        last = pair.korean[-1]
+        if last in ("않다", "않는다"):
+            right = -polarity[pair.korean[-2]]
+            negated += right != 0
+        else:  # 본다, 먹는다, 만든다: the dictionary form is one of these
+            jamo = unicodedata.normalize("NFD", last)
+            stems = [jamo.removesuffix(unicodedata.normalize("NFD", "다")), jamo.removesuffix(unicodedata.normalize("NFD", "는다"))]
+            stems += [stems[0].removesuffix("\u11ab"), stems[0].removesuffix("\u11ab") + "\u11af"]
+            known = {unicodedata.normalize("NFC", stem) for stem in stems} & set(polarity)
+            assert known, last
+            right = max((polarity[stem] for stem in known), key=abs)
+        assert pair.sentiment == right, pair
+    assert negated > 0.3 * (shares[1] + shares[-1])  # a bag of words cannot know
+
+
+def test_alignment() -> None:
+    """Linked words translate each other by the lexicon; every word that has a counterpart is linked."""
+    for pair in pairs():
+        for i, j in pair.alignment:
+            english, korean = {"an": "a"}.get(pair.english[i], pair.english[i]), pair.korean[j]
+            if english in NEGATION:
+                assert korean in NEGATION[english]
+                continue
+            jamo = unicodedata.normalize("NFD", korean)
+            known = [entry for entry in entries(english) if entry.tags == (pair.tags[i], pair.korean_tags[j])]
+            stems = [unicodedata.normalize("NFD", stem) for entry in known for stem in (entry.korean, entry.attributive) if stem]
+            assert any(jamo.startswith(stem.removesuffix("\u11af")) for stem in stems), (english, korean)  # ㄹ may fall
+        linked, linked_korean = {i for i, _ in pair.alignment}, {j for _, j in pair.alignment}
+        assert linked_korean == set(range(len(pair.korean)))
+        assert {pair.english[i] for i in set(range(len(pair.english))) - linked} <= FUNCTION_WORDS
+        assert not {pair.english[i] for i in linked} & FUNCTION_WORDS
+        assert list(pair.alignment) == sorted(set(pair.alignment))
+
+
+def test_tags() -> None:
+    """A tag is one that the lexicon knows; an ambiguous word could not be the other thing in its place."""
+    plain = {"NOUN": {}, "VERB": {}}  # tag -> (group, form) -> an unambiguous word of this kind
+    for entry in g.lexicon():
+        if entry.tags[0] in plain and len({e.kind for form in entry.english for e in entries(form)}) == 1:
+            for k in (0, 1):
+                plain[entry.tags[0]].setdefault((entry.group, k), entry.english[k])
+    function = {"that": "PRON", "is": "AUX", "are": "AUX", "does": "AUX", "do": "AUX", "not": "PART", "never": "ADV", "an": "DET"}
+    tested = 0
+    for n, pair in enumerate(pairs()):
+        for i, (word, tag) in enumerate(zip(pair.english, pair.tags, strict=True)):
+            known = entries(word)
+            assert tag in ({function[word]} if word in function else {entry.tags[0] for entry in known}), word
+            if n < 4000 and len({entry.tags[0] for entry in known}) > 1:
+                tested += 1
+                for entry in known:
+                    other = plain[entry.tags[0]].get((entry.group, entry.english.index(word)))
+                    if other:
+                        words = [*pair.english[:i], other, *pair.english[i + 1 :]]
+                        words = ["a" if w == "an" else w for w in words]
+                        assert g.derivations(with_an(tuple(words))) == (entry.tags[0] == tag), words
+        korean_tags = {"않다": "AUX", "않는다": "AUX", "않은": "AUX", "않는": "AUX", "결코": "ADV"}
+        for word, tag in zip(pair.korean, pair.korean_tags, strict=True):
+            assert tag == korean_tags.get(word, tag) and tag != ""
+    assert tested > 1000
+
+
+def test_korean_order() -> None:
+    """The predicate comes last, and all of a relative clause comes before the noun that it modifies."""
+    for pair in pairs():
+        assert pair.korean[-1].endswith("다") and pair.korean_tags[-1] in ("VERB", "ADJ", "AUX")
+        inner = [word for word, tag in zip(pair.korean[:-1], pair.korean_tags, strict=False) if tag in ("VERB", "AUX")]
+        assert all(word.endswith(("는", "은", "지")) for word in inner)
+        place = dict(pair.alignment)
+        for i in (i for i, word in enumerate(pair.english) if word == "that"):
+            noun = max(k for k in range(i) if pair.tags[k] == "NOUN")
+            verb = min(verb for _, verb in pair.agreement if verb > i)
+            said = next(k for k in range(verb, len(pair.english)) if pair.tags[k] in ("VERB", "ADJ"))
+            assert place[said] < place[noun]
+
+
+def test_particles() -> None:
+    stems = {entry.korean + more for entry in g.lexicon() if entry.kind == "noun" for more in ("", "들")}
+    seen = Counter[str]()
+    places = {entry.korean for entry in g.lexicon() if entry.kind == "preposition"}
+    for pair in pairs():
+        for word, tag in zip(pair.korean, pair.korean_tags, strict=True):
+            if tag == "NOUN" and word not in places and word not in stems:
+                assert word[:-1] in stems
+                assert word[-1] in ("은이을" if final(word[:-1]) else "는가를"), word
+                seen[word[-1]] += 1
+        assert sum(word[-1] in "은는" and word[:-1] in stems for word in pair.korean if word not in stems) >= 1
+    assert set(seen) == set("은는이가을를") and min(seen.values()) > 500
+
+
+@given(st.text(st.characters(min_codepoint=0xAC00, max_codepoint=0xD7A3), min_size=1, max_size=4))
+def test_particle_follows_the_last_sound(noun: str) -> None:
+    assert [g.particle(noun, role) for role in ("topic", "subject", "object", "bare")] == (
+        ["은", "이", "을", ""] if final(noun) else ["는", "가", "를", ""]
+    )
+
+
+# Samples
+
+
+def test_sample_is_reproducible() -> None:
+    assert g.sample(3000, seed=11) == pairs()[:3000]
+    assert g.sample(10, seed=1) != g.sample(10, seed=2)
+    assert g.sample(0) == []
+    code = "from course_utils import grammar; print(grammar.sample(50, 11))"
+    for salt in ("1", "2"):  # nothing hangs on the order of a set
+        environment = os.environ | {"PYTHONHASHSEED": salt, "PYTHONIOENCODING": "utf-8"}
+        command = [sys.executable, "-c", code]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8", check=True)
+        assert run.stdout.strip() == str(pairs()[:50])
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32), st.integers(1, 40))
+def test_pairs_of_any_seed(seed: int, n: int) -> None:
+    some = g.sample(n, seed)
+    assert len(some) == n
+    for pair in some:
+        assert len(pair.english) == len(pair.tags) and len(pair.korean) == len(pair.korean_tags)
+        assert g.derivations(pair.english) == g.derivations(pair.korean, "korean") == 1
+
+
+def test_split() -> None:
+    train, test = g.split(5000, 700, seed=3)
+    assert train == g.sample(5000, seed=3) and len(test) == 700
+    assert len({pair.english for pair in test} - {pair.english for pair in train}) == 700
+    assert len({pair.korean for pair in test} - {pair.korean for pair in train}) == 700
+    train, test = g.split(5000, 700, seed=3, held_out="fresh")
+    assert train + test == g.sample(5700, seed=3)
+
+
+def test_import_is_light() -> None:
+    code = "import sys, course_utils.grammar as g; print('torch' in sys.modules, g.grammar.cache_info().currsize)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False 0\n"
+
+
+def test_classes_show_in_the_company_of_words() -> None:
+    """Nouns of one class keep the same company: counts of neighbours alone recover the classes."""
+    from sklearn.cluster import KMeans
+
+    classes = g.word_classes()
+    for seed in (0, 1):
+        counts = Counter(word for pair in g.sample(20_000, seed) for word in pair.english)
+        index = {word: i for i, word in enumerate(word for word, count in counts.items() if count >= 5)}
+        together = np.zeros((len(index), len(index)))
+        for pair in g.sample(20_000, seed):
+            ids = [index.get(word, -1) for word in pair.english]
+            for gap in (1, 2, 3):
+                for a, b in zip(ids, ids[gap:], strict=False):
+                    if min(a, b) >= 0:
+                        together[a, b] += 1
+                        together[b, a] += 1
+        expected = np.outer(together.sum(1), together.sum(0)) / together.sum()
+        information = np.log(np.maximum(together / expected, 1))
+        left, scale, _ = np.linalg.svd(information)
+        vectors = left[:, :24] * np.sqrt(scale[:24])
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        nouns = [word for word in index if word in classes and counts[word] >= 20]
+        found = KMeans(16, n_init=10, random_state=seed).fit_predict(vectors[[index[word] for word in nouns]])
+        groups = defaultdict(Counter)
+        for word, group in zip(nouns, found, strict=True):
+            groups[group][classes[word]] += 1
+        assert sum(max(group.values()) for group in groups.values()) > 0.9 * len(nouns)
