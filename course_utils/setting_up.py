@@ -33,9 +33,10 @@ CAUSES = [  # what pip or Python says -> what is wrong and what to do; the first
      "the packages cannot be reached: connect to the internet (or tell pip its proxy), then start again"),
     ("rights", r"Permission denied|Errno 13\b|WinError (5|32)\b|Access is denied|Read-only file system",
      "no right to write here: close what uses .venv, or move the course to a folder of your own, then start again"),
+    ("path", r"[Ll]ong [Pp]ath", "Windows allows no longer names of files: move the course to a short folder such as C:\\course"),
     ("missing", r"No matching distribution|Could not find a version|requires a different Python",
-     f"a package does not exist for Python {platform.python_version()} on {platform.system()} {platform.machine()}: "
-     "start with Python 3.11, 3.12 or 3.13"),
+     f"a package does not exist for Python {platform.python_version()} on {platform.system()} {platform.machine()}: start with "
+     "Python 3.11, 3.12 or 3.13, on Linux, Windows, or a Mac with an Apple chip"),
 ]
 
 
@@ -131,7 +132,7 @@ def pip_is_told(pip: list[str]) -> bool:
 
 def show(line: str) -> None:
     """Progress: one line that changes on a terminal, a line each elsewhere."""
-    print(f"\r\033[K  {line[:100]}" if sys.stdout.isatty() else f"  {line}", end="" if sys.stdout.isatty() else "\n", flush=True)
+    print(f"\r  {line[:76]:76}" if sys.stdout.isatty() else f"  {line}", end="" if sys.stdout.isatty() else "\n", flush=True)
 
 
 def has_own_pip() -> bool:
@@ -167,12 +168,13 @@ def run_pip(pip: list[str], arguments: list[str], held: int, expected: int, inst
             seen += line.startswith(("Collecting", "Processing"))
             if line.startswith("Installing collected packages"):
                 installing()
-                show(f"installing {line.count(',') + 1} packages")
+                if expected:
+                    show(f"installing {line.count(',') + 1} packages")
             elif at and expected and (re.search(r"\(\d\d[\d.]* MB|GB\)", line) or time.monotonic() - shown > pause):
                 shown = time.monotonic()
                 show(f"package {min(seen, expected)} of about {expected}: {at[2].rsplit('/', 1)[-1]}{at[3] or ''}")
     if sys.stdout.isatty():
-        print("\r\033[K", end="", flush=True)
+        print("\r" + " " * 78, end="\r", flush=True)
     return "".join(words) if child.returncode else None
 
 
@@ -183,16 +185,17 @@ def install(pip: list[str], held: int) -> None:
     if remark:
         say(remark)
     (ROOT / ".venv-setup.log").write_text("", encoding="utf-8")
-    for attempt in (["--constraint=constraints.txt", *index], ["--constraint=constraints.txt", *index, "--no-cache-dir"]):
-        words = run_pip(pip, [*attempt, "setuptools"], held, 0, lambda: None) or run_pip(
-            pip, [*attempt, "--no-build-isolation", "--editable=.[test]"], held, expected, lambda: write_stamp("building"))
+    pins = ["--constraint=constraints.txt", *index]
+    while True:
+        words = run_pip(pip, [*pins, "setuptools"], held, 0, lambda: None) or run_pip(
+            pip, [*pins, "--no-build-isolation", "--editable=.[test]"], held, expected, lambda: write_stamp("building"))
         if words is None:
             return
         kind, advice = cause(words)
-        if kind != "damaged":
-            break
-        say("a download arrived damaged: fetching without pip's store")
-    raise Trouble(advice)
+        if kind != "damaged" or "--no-cache-dir" in pins:
+            raise Trouble(advice)
+        say("a download arrived damaged: fetching once more, past pip's store")
+        pins.append("--no-cache-dir")
 
 
 def make_venv() -> None:
