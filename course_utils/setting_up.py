@@ -45,7 +45,8 @@ class Trouble(Exception):
 
 
 def say(text: str) -> None:
-    print("course:", text, flush=True)
+    """A line for the reader, over the line of progress where there is one."""
+    print(f"\r{'course: ' + text:78}" if sys.stdout.isatty() else "course: " + text, flush=True)
 
 
 def cause(words: str) -> tuple[str, str]:
@@ -173,8 +174,6 @@ def run_pip(pip: list[str], arguments: list[str], held: int, expected: int, inst
             elif at and expected and (re.search(r"\(\d\d[\d.]* MB|GB\)", line) or time.monotonic() - shown > pause):
                 shown = time.monotonic()
                 show(f"package {min(seen, expected)} of about {expected}: {at[2].rsplit('/', 1)[-1]}{at[3] or ''}")
-    if sys.stdout.isatty():
-        print("\r" + " " * 78, end="\r", flush=True)
     return "".join(words) if child.returncode else None
 
 
