@@ -73,6 +73,7 @@ class _Parser:
         above: defaultdict[Symbol, list[tuple[Symbol, float]]] = defaultdict(list)  # rules with one child
 
         def chains(symbol: Symbol, p: float) -> list[tuple[Symbol, float]]:
+            """What a found symbol is, by rules with one child: itself and all above it."""
             return [(symbol, p), *(found for left, q in above[symbol] for found in chains(left, p * q))]
 
         bodies = [[child for child in rule.ordered(language) if child not in silent] for rule in rules]
@@ -114,6 +115,18 @@ class _Parser:
                             for expected, then in self.trie[state].items():
                                 waiting[end][expected].append((then, begin, p * q, n * m))
         return found[0].get(("sentence",), (0.0, 0))
+
+
+class _Level(NamedTuple):
+    """Nodes of one level of many trees, sentence by sentence, and the nodes of the next level, their children."""
+
+    rule: Ints
+    sentence: Ints
+    link: Ints  # the node that this one leans on (see Rule), counted over all levels
+    depth: Ints
+    parent: Ints  # of each child
+    first: Ints  # the first child of the same parent
+    korean: Ints  # the child's place if children stand in Korean order
 
 
 class Grammar:
@@ -159,40 +172,46 @@ class Grammar:
         while True:
             yield from self._draw(rng)
 
-    def _draw(self, rng: np.random.Generator) -> Iterator[Pair]:
-        """_CHUNK pairs, grown together, one level of all their trees at a time."""
-        symbol, sentence = np.full(_CHUNK, self._start), np.arange(_CHUNK)
-        link, depth, base = np.full(_CHUNK, -1), np.zeros(_CHUNK, dtype=np.int64), 0
-        levels: list[tuple[Ints, ...]] = []  # rule, sentence, link, depth of each node; parent, place of its children
+    def _grow(self, rng: np.random.Generator) -> list[_Level]:
+        """The trees of _CHUNK sentences, grown together, one level of all of them at a time."""
+        symbol, sentence, link = np.full(_CHUNK, self._start), np.arange(_CHUNK), np.full(_CHUNK, -1)
+        depth, base, levels = np.zeros(_CHUNK, dtype=np.int64), 0, list[_Level]()
         while symbol.size:
             rule = np.searchsorted(self._cumulative, symbol + rng.random(symbol.size), side="right")
-            rule = np.minimum(rule, self._last[symbol])  # a sum that was rounded up to the next symbol
+            rule = np.minimum(rule, self._last[symbol])  # for a sum that was rounded up to the next symbol
             arity = self._arity[rule]
             parent = np.repeat(np.arange(symbol.size), arity)
-            first = (np.cumsum(arity) - arity)[parent]  # the first child of the same parent
+            first = (np.cumsum(arity) - arity)[parent]
             child = self._first[rule][parent] + np.arange(parent.size) - first
-            levels.append((rule, sentence, link, depth, parent, first, first + self._rank[child]))
+            levels.append(_Level(rule, sentence, link, depth, parent, first, first + self._rank[child]))
             to = self._link[child]
             link = np.where(to == INHERIT, link[parent], base + np.where(to == PARENT, parent, symbol.size + first + to))
             base, symbol, sentence = base + symbol.size, self._child[child], sentence[parent]
             depth = depth[parent] + self._deeper[rule][parent]
+        return levels
+
+    def _places(self, levels: Sequence[_Level], language: str) -> tuple[Ints, Ints]:
+        """Where each node's words begin, all sentences in one row, and where each sentence begins (and the last ends)."""
+        full = self._full[language].astype(np.int64)
+        sizes = [full[levels[-1].rule]]  # words under each node, from the deepest level up
+        for level in levels[-2::-1]:
+            under = np.bincount(level.parent, sizes[0], level.rule.size).astype(np.int64)
+            sizes.insert(0, under + full[level.rule])
+        places = [np.cumsum(sizes[0]) - sizes[0]]
+        for level, size in zip(levels[:-1], sizes[1:], strict=True):  # behind what stands before it under the same parent
+            order = np.arange(size.size) if language == "english" else level.korean
+            ordered = np.empty_like(size)
+            ordered[order] = size
+            before = np.cumsum(ordered) - ordered
+            places.append(places[-1][level.parent] + before[order] - before[level.first])
+        return np.concatenate(places), np.append(places[0], sizes[0].sum())
+
+    def _draw(self, rng: np.random.Generator) -> Iterator[Pair]:
+        """_CHUNK pairs: their trees, read off as sentences of both languages with all that is known of them."""
+        levels = self._grow(rng)
         rule, sentence, link, depth = (np.concatenate([level[k] for level in levels]) for k in range(4))
-
-        at, starts = {}, {}  # where each node's words begin, all sentences in a row; where each sentence begins
-        for language, full in self._full.items():
-            sizes = [full[levels[-1][0]].astype(np.int64)]  # words under each node, from the deepest level up
-            for level in levels[-2::-1]:
-                under = np.bincount(level[4], sizes[0], level[0].size).astype(np.int64)
-                sizes.insert(0, under + full[level[0]])
-            places = [np.cumsum(sizes[0]) - sizes[0]]
-            for (*_, parent, first, place), size in zip(levels[:-1], sizes[1:], strict=True):
-                place = np.arange(first.size) if language == "english" else place
-                ordered = np.empty_like(size)
-                ordered[place] = size
-                before = np.cumsum(ordered) - ordered
-                places.append(places[-1][parent] + before[place] - before[first])
-            at[language], starts[language] = np.concatenate(places), [*places[0].tolist(), int(sizes[0].sum())]
-
+        places = {language: self._places(levels, language) for language in LANGUAGES}
+        at, starts = ({language: both[k] for language, both in places.items()} for k in (0, 1))
         text: dict[str, list[str]] = {}
         for language, tag in (("english", "tag"), ("korean", "korean_tag")):
             nodes = np.flatnonzero(self._full[language][rule])
@@ -206,13 +225,13 @@ class Grammar:
         def couples(nodes: Ints, a: Ints, b: Ints, key: str, other: str) -> tuple[list[tuple[int, int]], list[int]]:
             """(a, b) of the nodes within their sentences, in order, and where each sentence's couples begin."""
             nodes, a, b = (column[np.lexsort((b, a, sentence[nodes]))] for column in (nodes, a, b))
-            offset_a, offset_b = np.array(starts[key])[sentence[nodes]], np.array(starts[other])[sentence[nodes]]
+            a, b = a - starts[key][sentence[nodes]], b - starts[other][sentence[nodes]]
             counts = np.bincount(sentence[nodes], minlength=_CHUNK)
-            return list(zip((a - offset_a).tolist(), (b - offset_b).tolist(), strict=True)), [0, *np.cumsum(counts).tolist()]
+            return list(zip(a.tolist(), b.tolist(), strict=True)), [0, *np.cumsum(counts).tolist()]
 
-        korean = np.flatnonzero(self._full["korean"][rule])  # every Korean word has an English one
-        source = np.where(self._full["english"][rule[korean]], korean, link[korean])
-        joined, cuts = couples(korean, at["english"][source], at["korean"][korean], "english", "korean")
+        words = np.flatnonzero(self._full["korean"][rule])  # every Korean word has an English one
+        source = np.where(self._full["english"][rule[words]], words, link[words])
+        joined, cuts = couples(words, at["english"][source], at["korean"][words], "english", "korean")
         verbs = np.flatnonzero(self._word["finite"][rule])
         subject = at["english"][link[verbs]] + self._head[rule[link[verbs]]]
         agreeing, bounds = couples(verbs, subject, at["english"][verbs], "english", "english")
@@ -222,14 +241,14 @@ class Grammar:
         nats = np.bincount(sentence, self._nats[rule], _CHUNK).tolist()
         deepest = np.zeros(_CHUNK, dtype=np.int64)
         np.maximum.at(deepest, sentence, depth)
-        deep = deepest.tolist()
+        deep, begins, begins_korean = deepest.tolist(), starts["english"].tolist(), starts["korean"].tolist()
         for i in range(_CHUNK):
-            here, there = (slice(starts[language][i], starts[language][i + 1]) for language in LANGUAGES)
+            english, korean = slice(begins[i], begins[i + 1]), slice(begins_korean[i], begins_korean[i + 1])
             yield Pair(
-                tuple(text["english"][here]),
-                tuple(text["korean"][there]),
-                tuple(text["tag"][here]),
-                tuple(text["korean_tag"][there]),
+                tuple(text["english"][english]),
+                tuple(text["korean"][korean]),
+                tuple(text["tag"][english]),
+                tuple(text["korean_tag"][korean]),
                 tuple(joined[cuts[i] : cuts[i + 1]]),
                 sentiment[i],
                 nats[i],

@@ -153,11 +153,12 @@ def build_rules(table: Mapping[str, Any], entries: Iterable[Entry]) -> list[Rule
         for kind, *endings in (("verb", "않는", "않는다"), ("adjective", "않은", "않다")):
             ending = endings[is_main]
             add_word(1, ("not", kind, mode), "not", ending, "PART", "AUX", negative=is_main)
-            add_word(1, ("않", kind, mode), "", ending, "", "AUX")
+            add_word(1, ("auxiliary", kind, mode), "", ending, "", "AUX")
         add_word(1, ("never", mode), "never", "결코", "ADV", "ADV", negative=is_main)
+        endings_of = {"plain": "다", "negated": "지"} if is_main else {"negated": "지"}
         for group in adjectives:
             for weight, entry in words["adjective", group]:
-                for form, end in (("plain", "다"), ("negated", "지")):
+                for form, end in endings_of.items():
                     more = (*entry.tags, entry.polarity * is_main)
                     add_word(weight, ("adjective", group, form, mode), *entry.english, entry.korean + end, *more)
         for group in verbs:
@@ -172,12 +173,12 @@ def build_rules(table: Mapping[str, Any], entries: Iterable[Entry]) -> list[Rule
                 add(chance["plain"], left, verb)
                 add(chance["adverb"], left, ("adverb", "manner"), verb)
                 add(chance["not"], left, ("do", n), ("not", "verb", mode), ("base", group, mode), korean=(0, 2, 1))
-                never = ("never", mode), ("never verb", group, n, mode), ("않", "verb", mode)
+                never = ("never", mode), ("never verb", group, n, mode), ("auxiliary", "verb", mode)
                 add(chance["never"], left, *never, leans={2: 0})
                 if group in transitive:
                     add(1, ("does to", group, n, mode), left, ("what", group), korean=(1, 0))
         for c, about in classes.items():
-            for form in ("plain", "negated"):
+            for form in endings_of:
                 for group, body in adjectives.items():
                     weight = body["weight"] * likes(body["class"], c)
                     add(weight, ("quality", c, form, mode), ("adjective", group, form, mode))
@@ -195,7 +196,7 @@ def build_rules(table: Mapping[str, Any], entries: Iterable[Entry]) -> list[Rule
                 add(chance["plain"] * is_main, left, ("be", n), ("quality", c, "plain", mode))
                 add(chance["degree"] * is_main, left, ("be", n), ("adverb", "degree"), ("quality", c, "plain", mode))
                 add(chance["not"], left, ("be", n), ("not", "adjective", mode), quality, korean=(0, 2, 1))
-                add(chance["never"], left, ("be", n), ("never", mode), quality, ("않", "adjective", mode), leans={3: 1})
+                add(chance["never"], left, ("be", n), ("never", mode), quality, ("auxiliary", "adjective", mode), leans={3: 1})
 
     # Sentences, noun phrases, what stands behind a noun in English and before it in Korean
     for weight, c, n in phrases:
