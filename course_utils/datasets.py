@@ -1,6 +1,6 @@
 """The data that all lessons share, none of which needs a network.
 
-`sunspots` is a measured time series from `data/`; `name_pairs` and `dates` are real text from the Unicode CLDR,
+`sunspots` is a measured time series from `data/`, cut by `windows` and `sunspot_windows`; `name_pairs` and `dates` are real text from the Unicode CLDR,
 which the Babel library carries; `addition` and `adding_problem` are generated. Larger corpora, fetched on request,
 live in `course_utils.corpora` and can be imported from here too. Origin and licence of each: `data/README.md`.
 """
@@ -26,6 +26,7 @@ __all__ = [
     "DATE_LOCALES",
     "LANGUAGES",
     "NAME_KINDS",
+    "SUNSPOT_SPLIT",
     "CorpusError",
     "DateText",
     "adding_problem",
@@ -40,10 +41,13 @@ __all__ = [
     "multi30k",
     "name_pairs",
     "shakespeare",
+    "sunspot_windows",
     "sunspots",
+    "windows",
 ]
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 """The repository's `data` folder; it stands beside the package, which is installed editable."""
@@ -64,6 +68,10 @@ DATE_LOCALES = (
     "ar", "hi",
 )  # fmt: skip
 """The locales of `dates`: 20, in seven scripts (Latin, Hangul, Cyrillic, Greek, Han with kana, Arabic, Devanagari)."""
+
+
+SUNSPOT_SPLIT = {"train": (1700, 1920), "validation": (1921, 1955), "test": (1956, 2008)}
+"""The first and last year that is forecast in each part, for every lesson that forecasts sunspots (lesson 1 says why)."""
 
 
 class DateText(NamedTuple):
@@ -99,6 +107,46 @@ def sunspots() -> tuple[Floats, Floats]:
     """
     rows = [line.split(",") for line in data_text("sunspots.csv").splitlines()[1:]]
     return np.array([float(year) for year, _ in rows]), np.array([float(value) for _, value in rows])
+
+
+def windows(series: npt.ArrayLike, length: int, horizon: int = 1) -> tuple[Floats, Floats, Ints]:
+    """Every window of a series with the value to forecast from it: (x (n, length), y (n,), position (n,)).
+
+    Row k of x is series[k : k + length], oldest value first; y[k] is series[position[k]], `horizon` steps after the
+    window's last value. All windows are there, so n = len(series) - length - horizon + 1. x and y are copies, float64.
+    Raises ValueError for a series that is not one row of numbers, length or horizon < 1, or a series too short.
+    """
+    values = np.asarray(series, dtype=np.float64)
+    if values.ndim != 1:
+        raise ValueError(f"a series is one row of numbers, (T,); this one has shape {values.shape}")
+    if length < 1 or horizon < 1:
+        raise ValueError(f"length={length}, horizon={horizon}: both count steps and are at least 1")
+    if len(values) < length + horizon:
+        raise ValueError(f"a series of {len(values)} steps has no window of {length} and a value {horizon} after it")
+    position = np.arange(length + horizon - 1, len(values), dtype=np.int64)
+    x = np.lib.stride_tricks.sliding_window_view(values, length)[: len(position)].copy()  # (n, length)
+    return x, values[position], position
+
+
+def sunspot_windows(length: int, horizon: int = 1) -> dict[str, tuple[Floats, Floats, Floats]]:
+    """Sunspot windows split by time: "train", "validation", "test", each (x (n, length), y (n,), years (n,)).
+
+    A window belongs to the part in whose years (SUNSPOT_SPLIT) the value to forecast lies. It may look back into an
+    earlier part, as a forecaster of that year could; nothing of a later part is ever in an earlier one. So all lengths
+    forecast the same 35 and 53 years of validation and test; training loses its first years, which have no full window.
+
+    Raises ValueError as `windows` does, and when the training years have no full window.
+    """
+    years, values = sunspots()
+    last = SUNSPOT_SPLIT["train"][1]
+    if length + horizon > last - int(years[0]) + 1:
+        raise ValueError(f"length={length}, horizon={horizon}: no year up to {last} has so many years before it")
+    x, y, position = windows(values, length, horizon)
+    parts = {}
+    for part, (first, last) in SUNSPOT_SPLIT.items():
+        inside = (years[position] >= first) & (years[position] <= last)
+        parts[part] = x[inside], y[inside], years[position][inside]
+    return parts
 
 
 def name_pairs(

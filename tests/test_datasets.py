@@ -60,6 +60,51 @@ def test_sunspots_missing_or_damaged(tmp_path, monkeypatch) -> None:
     assert len(datasets.sunspots()[0]) == 309
 
 
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 12), st.integers(1, 5), st.integers(0, 30))
+def test_windows(length: int, horizon: int, more: int) -> None:
+    """Each window is followed by its value at the right distance, and no window is lost."""
+    series = np.random.default_rng(more).normal(size=length + horizon + more)
+    x, y, position = datasets.windows(series, length, horizon)
+    assert x.shape == (more + 1, length) and y.shape == position.shape == (more + 1,)
+    for row, target, at in zip(x, y, position, strict=True):
+        assert target == series[at] and np.array_equal(row, series[at - horizon - length + 1 : at - horizon + 1])
+    assert position[-1] == len(series) - 1 and np.array_equal(np.diff(position), np.ones(more))
+    x[:] = 0
+    assert (series != 0).all()  # a copy
+
+
+def test_windows_refuses() -> None:
+    with pytest.raises(ValueError, match=r"one row of numbers.*\(3, 2\)"):
+        datasets.windows(np.zeros((3, 2)), 1)
+    with pytest.raises(ValueError, match="at least 1"):
+        datasets.windows(np.zeros(9), 0)
+    with pytest.raises(ValueError, match="at least 1"):
+        datasets.windows(np.zeros(9), 2, 0)
+    with pytest.raises(ValueError, match="9 steps has no window of 9"):
+        datasets.windows(np.zeros(9), 9)
+
+
+@pytest.mark.parametrize(("length", "horizon"), [(1, 1), (9, 1), (22, 3), (220, 1)])
+def test_sunspot_windows_do_not_leak(length: int, horizon: int) -> None:
+    """Each part forecasts its own years, all of them, from nothing but earlier years."""
+    years, values = datasets.sunspots()
+    parts = datasets.sunspot_windows(length, horizon)
+    assert list(parts) == list(datasets.SUNSPOT_SPLIT) == ["train", "validation", "test"]
+    assert np.array_equal(np.concatenate([part[2] for part in parts.values()]), years[length + horizon - 1 :])
+    for name, (x, y, when) in parts.items():
+        first, last = datasets.SUNSPOT_SPLIT[name]
+        assert when[0] == max(first, 1700 + length + horizon - 1) and when[-1] == last and len(x) == len(y) == len(when)
+        for row, target, year in zip(x, y, when, strict=True):
+            assert target == values[years == year].item()
+            assert np.array_equal(row, values[(years > year - horizon - length) & (years <= year - horizon)])
+
+
+def test_sunspot_windows_refuse() -> None:
+    with pytest.raises(ValueError, match="no year up to 1920"):
+        datasets.sunspot_windows(221)
+
+
 # Names
 
 
