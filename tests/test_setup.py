@@ -331,7 +331,7 @@ def test_lab_listens_on_loopback_with_a_token_and_does_not_save_by_itself(root: 
     monkeypatch.setattr(course, "run", lambda *words: seen.append(words) or 0)
     monkeypatch.setenv("JUPYTER_TOKEN", "")
     assert course.lab(["--no-browser"]) == 0
-    options = dict(word.split("=", 1) for word in seen[0] if "=" in word)
+    options = dict(word.split("=", 1) for word in seen[-1] if "=" in word)
     assert options["--ServerApp.ip"] == "127.0.0.1" and not any("token" in word or "password" in word for word in options)
     assert options["--LabApp.default_url"] == "/lab/tree/notebooks/00_start_here.ipynb"
     overrides = json.loads((Path(options["--LabApp.app_settings_dir"]) / "overrides.json").read_text())
