@@ -254,6 +254,7 @@ def test_recursion_dies_out() -> None:
     for rule in g.grammar().rules:
         sums[rule.left] += rule.probability
     assert sums == pytest.approx(dict.fromkeys(sums, 1.0))
+    assert (g.grammar().uses > 0).all()  # no rule is out of reach
 
 
 def test_entropy_and_lengths_of_a_large_sample() -> None:
@@ -293,16 +294,24 @@ def test_no_sentence() -> None:
 
 
 def test_a_wrong_verb_is_noticed() -> None:
-    """No sentence stays one when a verb takes the other number, however far its subject stands."""
+    """No sentence stays one when a verb takes the other number, however far its subject stands.
+
+    Save by another reading, and rarely: "the piano that cooks play is good", "the piano that cooks plays is ...".
+    """
     other = {"is": "are", "are": "is", "does": "do", "do": "does"}
     for entry in g.lexicon():
         if entry.kind == "verb":
             other |= {entry.english[0]: entry.english[1], entry.english[1]: entry.english[0]}
-    for pair in pairs()[:3000]:
+    read_otherwise, verbs = 0, 0
+    for pair in pairs()[:5000]:
         for _, verb in pair.agreement:
             words = [*pair.english]
             words[verb] = other[words[verb]]
-            assert g.derivations(words) == 0, words
+            if g.derivations(words):
+                read_otherwise += 1
+                assert {entry.kind for entry in entries(words[verb])} == {"noun", "verb"}, words
+            verbs += 1
+    assert read_otherwise < verbs / 500
 
 
 def test_long_sentence_keeps_its_probability() -> None:
@@ -485,6 +494,7 @@ def test_korean_order() -> None:
     """The predicate comes last, and all of a relative clause comes before the noun that it modifies."""
     for pair in pairs():
         assert pair.korean[-1].endswith("다") and pair.korean_tags[-1] in ("VERB", "ADJ", "AUX")
+        assert not any(word.endswith("다") for word in pair.korean[:-1])
         inner = [word for word, tag in zip(pair.korean[:-1], pair.korean_tags, strict=False) if tag in ("VERB", "AUX")]
         assert all(word.endswith(("는", "은", "지")) for word in inner)
         place = dict(pair.alignment)
@@ -546,6 +556,7 @@ def test_split() -> None:
     assert train == g.sample(5000, seed=3) and len(test) == 700
     assert len({pair.english for pair in test} - {pair.english for pair in train}) == 700
     assert len({pair.korean for pair in test} - {pair.korean for pair in train}) == 700
+    assert len({pair.english for pair in g.split(0, 3000)[1]}) == 3000 > len({pair.english for pair in g.sample(3000)})
     train, test = g.split(5000, 700, seed=3, held_out="fresh")
     assert train + test == g.sample(5700, seed=3)
 
