@@ -38,9 +38,9 @@ def numeric_gradient(f: Callable[[], float], x: Array, step: float = 1e-5, place
 
 
 def relative_error(a: Array, b: Array) -> float:
-    """||a - b|| / (||a|| + ||b||): 0 when equal, 1 when opposite or one of them is 0; 0 when both are."""
+    """||a - b|| / (||a|| + ||b||): 0 when equal, 1 when opposite or one of them is 0, 0 when both are, nan where a number is nan."""
     size = float(np.linalg.norm(a) + np.linalg.norm(b))
-    return float(np.linalg.norm(np.asarray(a) - np.asarray(b))) / size if size > 0 else 0.0
+    return 0.0 if size == 0 else float(np.linalg.norm(np.asarray(a) - np.asarray(b))) / size
 
 
 def check_gradients(

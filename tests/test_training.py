@@ -1,0 +1,113 @@
+"""The training loop, seeds, threads, and what only a person sees."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from course_utils import training
+from course_utils.training import progress, setup, threads, train, watched
+
+
+def regression(seed: int = 0) -> tuple[torch.nn.Linear, list[tuple[torch.Tensor, torch.Tensor]]]:
+    torch.manual_seed(seed)
+    x = torch.randn(64, 3)
+    y = x @ torch.tensor([[1.0], [-2.0], [0.5]])
+    return torch.nn.Linear(3, 1), [(x[i : i + 16], y[i : i + 16]) for i in range(0, 64, 16)]
+
+
+def squared(model: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    return torch.nn.functional.mse_loss(model(batch[0]), batch[1])
+
+
+def test_training_learns_and_tells_what_happened() -> None:
+    model, data = regression()
+    history = train(model, lambda: data, squared, epochs=60, lr=0.05, evaluate=lambda m: float(m.training))
+    assert history.loss[-1] < 0.01 * history.loss[0]
+    assert len(history.loss) == 60 and len(history.gradient_norm) == 60 * 4
+    assert history.metric == [0.0] * 60, "evaluation runs in evaluation mode"
+    assert history.seconds > 0
+
+
+def test_clipping_bounds_the_step_and_the_history_tells_the_norm_before() -> None:
+    model, data = regression()
+    before = [p.detach().clone() for p in model.parameters()]
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    history = train(model, lambda: data[:1], squared, epochs=1, optimizer=optimizer, clip=0.01)
+    moved = torch.sqrt(sum(((p - b) ** 2).sum() for p, b in zip(model.parameters(), before)))  # type: ignore[arg-type]
+    assert history.gradient_norm[0] > 0.1
+    assert float(moved.detach()) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_a_number_that_is_none_stops_the_run_before_it_spoils_the_weights() -> None:
+    model, data = regression()
+    x = data[1][0].clone()
+    x[0, 0] = float("nan")
+    with pytest.raises(FloatingPointError, match=r"step 1 \(epoch 0\): loss nan, gradient norm nan"):
+        train(model, lambda: [data[0], (x, data[1][1])], squared, epochs=1)
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+def test_an_epoch_without_batches_is_explained() -> None:
+    model, data = regression()
+    used_up = iter(data)
+    with pytest.raises(ValueError, match="fresh iterable"):
+        train(model, lambda: used_up, squared, epochs=2)
+
+
+def test_setup_fixes_every_source_of_chance() -> None:
+    draws = []
+    for _ in range(2):
+        rng = setup(7)
+        draws.append((rng.random(), random.random(), float(torch.rand(()))))
+    assert draws[0] == draws[1]
+    assert setup(8).random() != draws[0][0]
+    assert torch.get_num_threads() == threads()
+
+
+@pytest.mark.parametrize("asked", ["0", "-1", "two", "1.5"])
+def test_a_bad_number_of_threads_is_explained(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COURSE_THREADS", asked)
+    with pytest.raises(ValueError, match="COURSE_THREADS .* whole number of at least 1"):
+        threads()
+
+
+def test_threads_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COURSE_THREADS", "3")
+    assert threads() == 3
+    monkeypatch.delenv("COURSE_THREADS")
+    assert 1 <= threads() <= 2
+
+
+def test_progress_gives_the_items_and_prints_nothing_to_a_machine(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "watched", lambda: False)
+    assert list(progress(range(5), "counting")) == [0, 1, 2, 3, 4]
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
+
+
+def test_a_person_at_a_terminal_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert watched()
+
+
+def test_importing_the_package_is_light() -> None:
+    """No lesson that does without PyTorch or Matplotlib pays for it."""
+    rooms = "datasets, grammar, text, training, metrics, proofs, plots, explorers, exercises"
+    code = f"import sys; from course_utils import {rooms}; print([m for m in ('torch', 'matplotlib', 'ipywidgets', 'sklearn', 'babel', 'pooch', 'pandas') if m in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_setup_without_the_framework_does_not_import_it() -> None:
+    code = "import sys; from course_utils.training import setup; setup(framework=False); print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+
+
+def test_the_generator_is_numpys() -> None:
+    assert isinstance(setup(0, framework=False), np.random.Generator)
