@@ -6,7 +6,7 @@ built so that a sentence of either language has one derivation at most (tests/te
 the probability of the English sentence and of the Korean sentence as well, and no model of either language can have a
 lower perplexity than `floor_perplexity`. Sentences are tuples of words (Korean: eojeol, that is noun with particle)
 and have no final punctuation: the end-of-sentence token does that work. Words, weights: `data/lexicon.toml`.
-Inside probabilities and expected counts follow Booth and Thompson (1973), https://doi.org/10.1109/T-C.1973.223746
+Expected counts and entropy: Soule (1974), Entropies of Probabilistic Grammars, Information and Control 25, 57-74.
 """
 
 from __future__ import annotations

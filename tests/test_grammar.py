@@ -240,10 +240,10 @@ def test_one_derivation_with_the_sampler_s_probability(language: str) -> None:
 @pytest.mark.parametrize("language", g.LANGUAGES)
 def test_lengths_of_the_whole_grammar(language: str) -> None:
     """The probabilities of all lengths sum to 1, their mean is the expected length, a sample follows them."""
-    expected = lengths(g.grammar(), language, 60)
-    assert expected.sum() == pytest.approx(1, abs=1e-5)
-    assert expected @ np.arange(61) == pytest.approx(g.expected_length(language), abs=1e-3)
-    measured = np.bincount([len(side(pair, language)) for pair in pairs()], minlength=61)[:61]
+    expected = lengths(g.grammar(), language, 45)
+    assert expected.sum() == pytest.approx(1, abs=1e-4)
+    assert expected @ np.arange(46) == pytest.approx(g.expected_length(language), abs=5e-3)
+    measured = np.bincount([len(side(pair, language)) for pair in pairs()], minlength=46)[:46]
     deviation = np.sqrt(len(pairs()) * expected * (1 - expected)) + 1
     assert (abs(measured - len(pairs()) * expected) < 5 * deviation).all()
 
@@ -476,7 +476,7 @@ def test_tags() -> None:
         for i, (word, tag) in enumerate(zip(pair.english, pair.tags, strict=True)):
             known = entries(word)
             assert tag in ({function[word]} if word in function else {entry.tags[0] for entry in known}), word
-            if n < 4000 and len({entry.tags[0] for entry in known}) > 1:
+            if n < 2500 and len({entry.tags[0] for entry in known}) > 1:
                 tested += 1
                 for entry in known:
                     other = plain[entry.tags[0]].get((entry.group, entry.english.index(word)))
@@ -572,10 +572,11 @@ def test_classes_show_in_the_company_of_words() -> None:
 
     classes = g.word_classes()
     for seed in (0, 1):
-        counts = Counter(word for pair in g.sample(20_000, seed) for word in pair.english)
+        some = g.sample(12_000, seed)
+        counts = Counter(word for pair in some for word in pair.english)
         index = {word: i for i, word in enumerate(word for word, count in counts.items() if count >= 5)}
         together = np.zeros((len(index), len(index)))
-        for pair in g.sample(20_000, seed):
+        for pair in some:
             ids = [index.get(word, -1) for word in pair.english]
             for gap in (1, 2, 3):
                 for a, b in zip(ids, ids[gap:], strict=False):
