@@ -65,7 +65,10 @@ def figure(rows: int = 1, columns: int = 1, *, width: float | None = None, heigh
     settings: Any = plt.rcParams
     settings.update(_style())
     size = (width or (SCALE if columns == 1 else 11.0), height or 3.8 * rows)
-    return plt.subplots(rows, columns, figsize=size, layout="constrained", **keywords)
+    fig, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", **keywords)
+    for ax in fig.axes:  # the exponents of a logarithmic axis need a minus sign, which Nanum Gothic lacks
+        ax.tick_params(which="both", labelfontfamily=["DejaVu Sans", "NanumGothic"])
+    return fig, axes
 
 
 def png(fig: Figure) -> bytes:
