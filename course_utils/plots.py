@@ -47,7 +47,7 @@ def _style() -> dict[str, Any]:
     cycle = cycler(color=[COLOURS[name] for name in ("blue", "red", "green", "purple", "orange", "sky", "grey")])
     return {
         "font.family": ["NanumGothic", "DejaVu Sans"], "axes.unicode_minus": False, "mathtext.fontset": "dejavusans",
-        "font.size": 13, "axes.titlesize": 15, "axes.labelsize": 13, "legend.fontsize": 12,
+        "font.size": 13, "axes.titlesize": 15, "axes.titleweight": 600, "axes.labelsize": 14, "legend.fontsize": 13,
         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25,
         "axes.prop_cycle": cycle + cycler(linestyle=["-", "--", "-.", ":", "-", "--", "-."]), "lines.linewidth": 2.2,
         "legend.frameon": False, "savefig.dpi": 80, "figure.dpi": 80,
@@ -112,7 +112,7 @@ def show(fig: Figure, alt: str) -> None:
     display({"image/png": picture, "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt}})  # type: ignore[no-untyped-call]
 
 
-def label_lines(ax: Axes, gap: float = 0.055) -> None:
+def label_lines(ax: Axes, gap: float = 0.075) -> None:
     """Write each line's label beside its last point, in its colour, instead of a legend; labels keep apart.
 
     gap: the smallest distance of two labels, as a share of the axis's height.
@@ -125,7 +125,7 @@ def label_lines(ax: Axes, gap: float = 0.055) -> None:
         floor = max(float(y), floor + gap)
         ax.annotate(
             str(line.get_label()), (min(float(x), 1.0) + 0.01, floor), xycoords="axes fraction", va="center",
-            color=line.get_color(), annotation_clip=False, fontsize=12,
+            color=line.get_color(), annotation_clip=False,
         )  # fmt: skip
 
 
