@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,12 +43,14 @@ def _style() -> dict[str, Any]:
     from cycler import cycler
     from matplotlib import font_manager
 
+    fonts = font_manager.fontManager
     for path in (hangul_font(), hangul_font().with_name("NanumGothicBold.ttf")):
-        font_manager.fontManager.addfont(str(path))
+        fonts.addfont(str(path))
+    fonts.ttflist[-1] = replace(fonts.ttflist[-1], weight=700)  # its file calls itself 600, which is not found as "bold"
     cycle = cycler(color=[COLOURS[name] for name in ("blue", "red", "green", "purple", "orange", "sky", "grey")])
     return {
         "font.family": ["NanumGothic", "DejaVu Sans"], "axes.unicode_minus": False, "mathtext.fontset": "dejavusans",
-        "font.size": 13, "axes.titlesize": 15, "axes.titleweight": 600, "axes.labelsize": 14, "legend.fontsize": 13,
+        "font.size": 13, "axes.titlesize": 15, "axes.titleweight": "bold", "axes.labelsize": 14, "legend.fontsize": 13,
         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25,
         "axes.prop_cycle": cycle + cycler(linestyle=["-", "--", "-.", ":", "-", "--", "-."]), "lines.linewidth": 2.2,
         "legend.frameon": False, "savefig.dpi": 80, "figure.dpi": 80,
