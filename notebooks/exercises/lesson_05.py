@@ -85,7 +85,7 @@ FORGETS_RIGHT = (
 )
 UNTRANSPOSED = (
     "the message goes through W_h, not through its transpose: unit i of h reaches unit j of the next sum by W_h[i, j], "
-    "so on the way back the sum runs over j, which is da @ W_h.T; both have the same shape, so no error is raised"
+    "so on the way back the sum runs over j, which is da @ W_h.T; both have the same shape, so NumPy does not complain"
 )
 SAME_STEP = "dW_h uses the state of the same step; W_h multiplies the state before it, h_{t-1}, and h0 at the first step"
 NO_DLAST = "dlast is not used: it is the message that arrives at the last step from the right"
