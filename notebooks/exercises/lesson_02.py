@@ -27,23 +27,19 @@ def check_topic(answer: Callable[[str], str]) -> str:
         raise Wrong(f"return a string, such as '집은'; you returned {first!r}.")
     if first in ("은", "는"):
         raise Wrong("return the noun together with its particle, '집은', and not the particle alone.")
-    if answer("집") == "집는" and answer("학교") == "학교은":
-        raise Wrong("the two are exchanged: 은 stands after a final consonant (집은), 는 after a vowel (학교는).")
+    chance = random.Random(1)
+    nouns = ["".join(chr(0xAC00 + chance.randrange(11_172)) for _ in range(2)) for _ in range(500)]
+    nouns += [noun[:-1] + chr(ord(noun[-1]) - (ord(noun[-1]) - 0xAC00) % 28) for noun in nouns[:250]]  # no final consonant
+    given = [answer(noun) for noun in nouns]
+    for told, mistake in TOPIC_MISTAKES.items():
+        if given == [mistake(noun) for noun in nouns]:
+            raise Wrong(told)
     for n in range(11_172):
         noun = "가" + chr(0xAC00 + n)
         got, right = answer(noun), topic(noun)
-        if got == right:
-            continue
-        final = n % 28
-        if final == 8 and got.endswith("는"):
-            raise Wrong(f"{noun!r} ends in ㄹ, which is a final consonant like any other here: {right!r}. (로/으로 treats ㄹ apart, 은/는 does not.)")
-        if answer("각하") != "각하는" and answer("하각") == "하각은":
-            raise Wrong(f"look at the LAST syllable: '각하' ends in a vowel, so it takes 는; you gave {answer('각하')!r}.")
-        if answer("집") == "집은" and answer("학교") == "학교은":
-            raise Wrong("your function never gives 는; the final consonant is (code - 0xAC00) % 28, and 0 means none.")
-        if answer("집") == "집는" and answer("학교") == "학교는":
-            raise Wrong("your function never gives 은; the final consonant is (code - 0xAC00) % 28, and 0 means none.")
-        raise Wrong(f"{noun!r} has {'the final consonant ' + str(final) if final else 'no final consonant'}, so {right!r}; you gave {got!r}. Subtract 0xAC00 before you divide by 28.")
+        if got != right:
+            final = f"the final consonant number {n % 28}" if n % 28 else "no final consonant"
+            raise Wrong(f"{noun!r} ends in a syllable with {final}, so {right!r}; you gave {got!r}.")
     return "all 11,172 syllables choose as they should. One remainder of a division knows what a table would need pages for."
 
 
@@ -63,6 +59,16 @@ def topic_rieul(noun: str) -> str:
     return noun + ("은" if (ord(noun[-1]) - 0xAC00) % 28 not in (0, 8) else "는")
 
 
+TOPIC_MISTAKES: dict[str, Callable[[str], str]] = {
+    "the two are exchanged: 은 stands after a final consonant (집은), 는 after a vowel (학교는).": topic_exchanged,
+    "you look at the first syllable; the LAST one decides: '각하' ends in a vowel, so '각하는'.": topic_first,
+    "the list of syllables begins at 0xAC00, which is no multiple of 28: subtract it before you take the remainder.": topic_no_offset,
+    "ㄹ is a final consonant like any other here: '물은'. (로/으로 treats ㄹ apart, 은/는 does not.)": topic_rieul,
+    "your function always gives 은; (code - 0xAC00) % 28 is the final consonant, and 0 means there is none.": lambda noun: noun + "은",
+    "your function always gives 는; (code - 0xAC00) % 28 is the final consonant, and 0 means there is none.": lambda noun: noun + "는",
+}
+
+
 # ---- 2.2 the next merge
 
 
@@ -75,7 +81,6 @@ def next_merge(words: dict[Word, int]) -> Pair:
 
 
 def check_next(answer: Callable[[dict[Word, int]], Pair]) -> str:
-    plain: dict[Word, int] = {(1, 2): 1, (3, 4, 3, 5): 9}
     got = answer({(7, 8, 9): 1, (8, 9): 4})
     if not (isinstance(got, tuple) and len(got) == 2):
         raise Wrong(f"return the pair as a tuple of two ids, such as (8, 9); you returned {got!r}.")
@@ -83,20 +88,22 @@ def check_next(answer: Callable[[dict[Word, int]], Pair]) -> str:
         raise Wrong("a word that stands 9 times brings its pairs 9 times: multiply by the word's count. You counted distinct words.")
     if answer({(5, 5, 5): 2, (1, 2): 3}) == (1, 2):
         raise Wrong("(5, 5, 5) holds the pair (5, 5) twice, so twice 2 beats 3: count every neighbouring place, not every word that has the pair.")
-    tie: dict[Word, int] = {(4, 9): 3, (2, 7): 3, (2, 5): 3, (8, 1): 2}
-    if answer(tie) != (2, 5):
-        given = answer(tie)
-        if given == (4, 9):
-            raise Wrong("three pairs stand 3 times; you took the first that you met. With equal counts the smallest pair of ids wins: (2, 5).")
-        if given == (8, 1):
-            raise Wrong("you chose the rarest pair; BPE merges the most frequent one.")
-        raise Wrong(f"three pairs stand 3 times: (4, 9), (2, 7), (2, 5). The smallest pair of ids wins, so (2, 5); you gave {given}.")
+    tie: dict[Word, int] = {(2, 7): 3, (4, 9): 3, (2, 5): 3, (8, 1): 2}
+    given, rule = answer(tie), "three pairs stand 3 times: (2, 7), (4, 9), (2, 5). With equal counts the smallest pair of ids wins: (2, 5)."
+    if given == (8, 1):
+        raise Wrong("you chose the rarest pair, (8, 1); BPE merges the most frequent one.")
+    if given == (2, 7):
+        raise Wrong(rule + " You took the one that you met first.")
+    if given == (4, 9):
+        raise Wrong(rule + " You took the largest; the count must be turned round (minus the count), the pair not.")
+    if given != (2, 5):
+        raise Wrong(rule + f" You gave {given}.")
     chance = random.Random(2)
     for _ in range(200):
         words = {tuple(chance.randrange(6) for _ in range(chance.randrange(2, 7))): chance.randrange(1, 5) for _ in range(8)}
         if answer(dict(words)) != next_merge(words):
             raise Wrong(f"for {words} the next merge is {next_merge(words)}; you gave {answer(dict(words))}.")
-    return f"200 random corpora, ties and all ({answer(plain)} for the last one by hand). This rule is what makes two trainers agree."
+    return "200 random corpora, ties and all. This rule is what makes two trainers agree."
 
 
 def next_unweighted(words: dict[Word, int]) -> Pair:
@@ -244,6 +251,8 @@ def check_repaired(answer: Callable[[Word, dict[Pair, int]], Word]) -> str:
     got = answer((1, 2, 3), dict(ranks))
     if isinstance(got, list):
         raise Wrong(f"return a tuple, as the words are: {tuple(got)} instead of {got}.")
+    if answer((1, 2, 3), {(1, 2): 0, (2, 3): 1}) == (1, 257):
+        raise Wrong("you take the HIGHEST rank, the merge that was learnt last; the one learnt first comes first: (1, 2, 3) with (1, 2) first and (2, 3) second is (256, 3).")
     if got == (257, 3):
         raise Wrong("(1, 2, 3) with (2, 3) learnt first is (1, 256), and you gave (257, 3): still the first pair from the left. Take the pair with the LOWEST RANK, wherever it stands.")
     if got == (1, 2, 3):
