@@ -1,0 +1,205 @@
+"""The fast SRU equals a plain loop of steps: outputs, last states, gradients; and it refuses what does not fit."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from course_utils import sru
+from course_utils.sru import SRU
+
+
+def plain(layer: SRU, x: Tensor, initial: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The formulas of the unit, one step after another, differentiated by autograd."""
+    x = x.transpose(0, 1) if layer.batch_first else x
+    size, suffixes, last = layer.hidden_size, ["", "_reverse"][: 1 + layer.bidirectional], []
+    for number in range(layer.num_layers):
+        outputs = []
+        for suffix in suffixes:
+            weight, v, bias = (getattr(layer, f"{kind}_l{number}{suffix}") for kind in ("weight", "v", "bias"))
+            c = x.new_zeros(x.size(1), size) if initial is None else initial[len(last)]
+            h: dict[int, Tensor] = {}
+            for t in reversed(range(len(x))) if suffix else range(len(x)):
+                u, into_f, into_r, *straight = (x[t] @ weight.T).split(size, 1)
+                f = torch.sigmoid(into_f + v[0] * c + bias[:size])
+                r = torch.sigmoid(into_r + v[1] * c + bias[size:])
+                c = f * c + (1 - f) * u
+                h[t] = r * c
+                if layer.highway:
+                    h[t] = h[t] + (1 - r) * layer.alpha * (straight[0] if straight else x[t])
+            last.append(c)
+            outputs.append(torch.stack([h[t] for t in range(len(x))]))
+        x = torch.cat(outputs, 2)
+    return (x.transpose(0, 1) if layer.batch_first else x), torch.stack(last)
+
+
+def gradients(function: Any, layer: SRU, x: Tensor, initial: Tensor | None) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    output, last = function(x, initial)
+    chance = torch.Generator().manual_seed(5)
+    loss = sum((torch.randn(part.shape, generator=chance, dtype=part.dtype) * part).sum() for part in (output, last))
+    names = dict(layer.named_parameters()) | {"x": x} | ({} if initial is None else {"initial": initial})
+    return output, last, dict(zip(names, torch.autograd.grad(loss, list(names.values()))))
+
+
+CASES = {  # (N, T, D, H), settings
+    "one step": ((2, 1, 4, 4), {}),
+    "D = H": ((3, 7, 4, 4), {}),
+    "D != H": ((3, 7, 5, 4), {}),
+    "no highway": ((3, 9, 4, 4), {"highway": False}),
+    "no highway, D != H": ((3, 9, 5, 4), {"highway": False}),
+    "alpha 1": ((3, 9, 4, 4), {"rescale": False}),
+    "highway bias": ((3, 9, 4, 4), {"highway_bias": -2.0}),
+    "time first": ((3, 9, 5, 4), {"batch_first": False}),
+    "stacked": ((3, 6, 4, 4), {"num_layers": 3}),
+    "both directions": ((3, 7, 4, 4), {"bidirectional": True}),
+    "both directions, stacked, time first": ((2, 5, 3, 4), {"bidirectional": True, "num_layers": 2, "batch_first": False}),
+    "segments": ((1, 101, 4, 4), {}),
+    "segments, both directions": ((2, 70, 3, 4), {"bidirectional": True}),
+    "segments, no highway": ((2, 64, 4, 4), {"highway": False}),
+    "wide, no segments": ((35, 40, 3, 32), {"bidirectional": True}),
+}
+
+
+def made(case: str, dtype: torch.dtype, given: bool) -> tuple[SRU, Tensor, Tensor | None]:
+    (batch, steps, inputs, width), settings = CASES[case]
+    torch.manual_seed(3)
+    layer = SRU(inputs, width, **settings).to(dtype)
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter, std=0.7)
+    x = torch.randn((batch, steps, inputs) if layer.batch_first else (steps, batch, inputs), dtype=dtype, requires_grad=True)
+    states = layer.num_layers * (1 + layer.bidirectional)
+    return layer, x, torch.randn(states, batch, width, dtype=dtype, requires_grad=True) if given else None
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["initial given", "initial zero"])
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("block", [None, 16], ids=["one block", "blocks of time"])
+def test_equal_to_a_plain_loop(case: str, given: bool, block: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x, initial = made(case, torch.float64, given)
+    if block is not None:
+        steps = max(16, CASES[case][0][1] // 2 - 1)
+        monkeypatch.setattr(sru, "ROWS", CASES[case][0][0] * steps)
+        monkeypatch.setattr(sru, "NUMBERS", 1)
+    ours = gradients(layer, layer, x, initial)
+    theirs = gradients(lambda *values: plain(layer, *values), layer, x, initial)
+    for a, b in zip(ours[:2], theirs[:2]):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+    for name, gradient in theirs[2].items():
+        assert float((ours[2][name] - gradient).norm()) <= 1e-10 * float(gradient.norm()), name
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_outputs_in_single_precision(case: str) -> None:
+    layer, x, initial = made(case, torch.float32, True)
+    for ours, theirs in zip(layer(x, initial), plain(layer, x, initial)):
+        scale = max(1.0, float(theirs.detach().abs().max()))
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6 * scale)
+    with torch.no_grad():
+        for ours, theirs in zip(layer(x, initial), plain(layer, x, initial)):
+            scale = max(1.0, float(theirs.abs().max()))
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6 * scale)
+
+
+def test_the_plain_product_serves_where_onednn_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x, initial = made("D != H", torch.float32, True)
+    ours = gradients(layer, layer, x, initial)
+    monkeypatch.setattr(sru, "_linear", torch.nn.functional.linear)
+    theirs = gradients(layer, layer, x, initial)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [0.0, 3.0, 8.0], ids=["forgets", "remembers", "hardly ever forgets"])
+def test_segments_give_what_single_steps_give(bias: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(1)
+    layer = SRU(4, 4).double()
+    with torch.no_grad():
+        layer.bias_l0[:4] = bias
+    x = torch.randn(1, 333, 4, dtype=torch.float64, requires_grad=True)
+    ours = gradients(layer, layer, x, None)
+    monkeypatch.setattr(sru, "SMALL", 0)
+    theirs = gradients(layer, layer, x, None)
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", ["D != H", "both directions", "no highway"])
+def test_gradcheck(case: str) -> None:
+    layer, x, initial = made(case, torch.float64, True)
+    x, initial = x[:2, :4].detach().requires_grad_(), initial[:, :2].detach().requires_grad_()  # type: ignore[index]
+    assert torch.autograd.gradcheck(lambda a, b, *_: layer(a, b), (x, initial, *layer.parameters()))
+
+
+@pytest.mark.parametrize("needed", ["x", "initial", "weight_l0", "v_l0", "bias_l0"])
+def test_one_gradient_alone(needed: str) -> None:
+    layer, x, initial = made("D != H", torch.float64, True)
+    every = gradients(layer, layer, x, initial)[2][needed]
+    tensors = dict(layer.named_parameters()) | {"x": x, "initial": initial}
+    for name, tensor in tensors.items():
+        tensor.requires_grad_(name == needed)
+    output, last = layer(x, initial)
+    chance = torch.Generator().manual_seed(5)
+    loss = sum((torch.randn(part.shape, generator=chance, dtype=part.dtype) * part).sum() for part in (output, last))
+    torch.testing.assert_close(torch.autograd.grad(loss, tensors[needed])[0], every)
+
+
+def test_twice_in_one_graph_and_backward_twice() -> None:
+    layer, x, _ = made("D = H", torch.float64, False)
+
+    def twice(function: Any) -> Tensor:
+        output, last = function(x, None)
+        return (function(output, last)[0] ** 2).sum()
+
+    ours, theirs = twice(layer), twice(lambda *values: plain(layer, *values))
+    first = torch.autograd.grad(ours, [x, *layer.parameters()], retain_graph=True)
+    torch.testing.assert_close(first, torch.autograd.grad(theirs, [x, *layer.parameters()]))
+    torch.testing.assert_close(first, torch.autograd.grad(ours, [x, *layer.parameters()]))
+
+
+def test_input_and_state_are_left_as_they_were() -> None:
+    layer, x, initial = made("time first", torch.float32, True)
+    x = torch.randn(9, 3, 5)
+    before, state = x.clone(), initial.detach().clone()  # type: ignore[union-attr]
+    layer(x, initial)[0].sum().backward()
+    assert torch.equal(x, before) and torch.equal(initial, state)  # type: ignore[arg-type]
+
+
+def test_dropout_between_layers_in_training_only() -> None:
+    torch.manual_seed(0)
+    layer, x = SRU(4, 4, 2, dropout=0.5), torch.randn(2, 6, 4)
+    assert not torch.equal(layer(x)[0], layer(x)[0])
+    layer.eval()
+    assert torch.equal(layer(x)[0], layer(x)[0])
+    torch.testing.assert_close(layer(x)[0], plain(layer, x)[0])
+
+
+def test_scaled_start_keeps_the_size_of_activations_in_a_deep_stack() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(16, 30, 64)
+    sizes = {rescale: float(SRU(64, 64, 10, rescale=rescale)(x)[0].detach().std()) for rescale in (True, False)}
+    assert sizes[False] < 0.3 < 0.5 < sizes[True] < 2
+
+
+def test_state_dict_and_device_conversion() -> None:
+    layer, x, _ = made("both directions, stacked, time first", torch.float64, False)
+    other = SRU(3, 4, 2, bidirectional=True, batch_first=False).double()
+    other.load_state_dict(layer.state_dict())
+    assert torch.equal(layer(x)[0], other(x)[0])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SRU(4, 3)(torch.zeros(5, 4)), r"\(5, 4\); expected \(N, T, 4\)"),
+        (lambda: SRU(4, 3)(torch.zeros(2, 5, 3)), r"\(2, 5, 3\); expected \(N, T, 4\)"),
+        (lambda: SRU(4, 3, batch_first=False)(torch.zeros(2, 5, 3)), r"expected \(T, N, 4\)"),
+        (lambda: SRU(4, 3)(torch.zeros(2, 0, 4)), "N and T at least 1"),
+        (lambda: SRU(4, 3)(torch.zeros(2, 5, 4, dtype=torch.float64)), "float64"),
+        (lambda: SRU(4, 3)(torch.zeros(2, 5, 4), torch.zeros(1, 3, 3)), r"\(1, 3, 3\).*expected \(1, 2, 3\)"),
+        (lambda: SRU(4, 3, 2, True)(torch.zeros(2, 5, 4), torch.zeros(2, 2, 3)), r"expected \(4, 2, 3\)"),
+        (lambda: SRU(4, 0), "at least 1"),
+        (lambda: SRU(4, 3, dropout=1.0), "dropout is 1.0"),
+    ],
+)
+def test_what_does_not_fit_is_named(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
