@@ -9,6 +9,7 @@ from __future__ import annotations
 import dis
 import importlib.util
 import inspect
+import sys
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ def lesson(number: int) -> dict[str, Exercise]:
     if not path.exists() or spec is None or spec.loader is None:
         raise FileNotFoundError(f"lesson {number} has no exercises: {path.name} is not in notebooks/exercises")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # inspect finds a class's source through its module
     spec.loader.exec_module(module)
     return dict(module.EXERCISES)
 
