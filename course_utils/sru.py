@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 ROWS, NUMBERS = 512, 1 << 18  # a block of time: at least this many rows (t, n), and about this many numbers (t, n, h)
-SMALL, WIDE = 1024, 8192  # states in a step below which time is cut into segments, and how many states a step then has
+SMALL, WIDE = 1024, 4096  # states in a step below which time is cut into segments, and how many states a step then has
 PASSES = 6  # over the segments, before giving up and going step by step
 
 
@@ -198,9 +198,8 @@ class _Layer(torch.autograd.Function):
                 carry = (a[0] * dc[0]).addcmul_(v[1], dz_r[0])
                 torch.mul(dc, lost, out=dz_f)
                 torch.addcmul(dc, dc, forget, value=-1, out=du[..., :width])
-                dv[0] += torch.mul(dz_f, before, out=lost).sum((0, 1))
-                dv[1] += torch.mul(dz_r, before, out=lost).sum((0, 1))
-                flat = du.flatten(0, 1)
+                flat, into_gates = du.flatten(0, 1), du[..., width : 3 * width].unflatten(2, (2, width))
+                dv += (into_gates * before[:, :, None]).sum((0, 1))
                 dbias += flat[:, width : 3 * width].sum(0)
                 if ctx.needs_input_grad[5 + 3 * d]:
                     dweight += _linear(rows.flatten(0, 1).t(), flat.t())
