@@ -86,6 +86,9 @@ def peak() -> float:
 
 
 def main() -> None:
+    if sys.platform != "win32":  # first, for a process begins with the peak of the one that started it
+        sizes = {name: memory(name) for name in ("LSTM", "SRU")}
+        print(f"SRU: peak memory of forward and backward at N = 32, T = 512, H = 512: LSTM {sizes['LSTM']:.0f} MB, SRU {sizes['SRU']:.0f} MB")
     import torch
 
     from course_utils.training import threads
@@ -110,9 +113,6 @@ def main() -> None:
         for batch, width in ((32, 128), (32, 512), (1, 128)):
             _, (low, middle, high), _ = compared(step("sru package", batch, 512, width), step("SRU", batch, 512, width))
             print(f"sru package / SRU, N = {batch}, T = 512, H = {width}: {middle:.2f} ({low:.2f} to {high:.2f})")
-    if sys.platform != "win32":
-        sizes = {name: memory(name) for name in ("LSTM", "SRU")}
-        print(f"peak memory at N = 32, T = 512, H = 512: LSTM {sizes['LSTM']:.0f} MB, SRU {sizes['SRU']:.0f} MB")
 
 
 if __name__ == "__main__":
