@@ -40,7 +40,8 @@ def network_calls(source: str) -> list[str]:
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if name == "run_line_magic" or name == "run_cell_magic":
                 name = getattr(node.args[0], "value", "")
-            if name in FETCHING | SHELL:
+            ours = name == "from_pretrained" and ast.unparse(node.func).endswith("Embedding.from_pretrained")  # takes a tensor
+            if name in FETCHING | SHELL and not ours:
                 found.append(name)
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
@@ -69,6 +70,7 @@ def network_calls(source: str) -> list[str]:
         ("!curl example.org", ["system"]),
         ("%pip install x", ["pip"]),
         ("Tokenizer.from_pretrained('bert')", ["from_pretrained"]),
+        ("nn.Embedding.from_pretrained(weights)", []),
         ("if available('a'):\n    text = shakespeare()\nelse:\n    text = chat_pairs()", ["chat_pairs"]),
         ("if unavailable('a'):\n    text = shakespeare()", ["shakespeare"]),
         ("text = 'fetch()'  # fetch()\nname_pairs()", []),
