@@ -40,7 +40,7 @@ def network_calls(source: str) -> list[str]:
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if name == "run_line_magic" or name == "run_cell_magic":
                 name = getattr(node.args[0], "value", "")
-            ours = name == "from_pretrained" and ast.unparse(node.func).endswith("Embedding.from_pretrained")  # takes a tensor
+            ours = name == "from_pretrained" and ast.unparse(node.func).endswith(("Embedding.from_pretrained", "EmbeddingBag.from_pretrained"))  # takes a tensor
             if name in FETCHING | SHELL and not ours:
                 found.append(name)
         if isinstance(node, (ast.Import, ast.ImportFrom)):
