@@ -106,7 +106,10 @@ def verb_last(words: Words, tags: Words) -> list[str]:
 
 def check_order(answer: Callable[[Words, Words], Any]) -> str:
     for pair in plain_pairs(adverbs=True):
-        got, right = list(answer(pair.english, pair.tags)), korean_order(pair)
+        given, right = answer(pair.english, pair.tags), korean_order(pair)
+        if isinstance(given, str):
+            raise Wrong("your function gives one text; a list of words is wanted, so leave the words apart")
+        got = list(given)
         if got == right:
             continue
         english, told = list(pair.english), f"'{' '.join(pair.english)}' becomes '{' '.join(got)}'"
@@ -213,7 +216,10 @@ def rules(words: Words, tags: Words, lexicon: Lexicon) -> list[str]:
 def check_rules(answer: Callable[[Words, Words, Lexicon], Any]) -> str:
     lexicon, pairs = plain_lexicon(), plain_pairs(adverbs=True)
     for pair in pairs:
-        got, right = list(answer(pair.english, pair.tags, dict(lexicon))), list(pair.korean)
+        given, right = answer(pair.english, pair.tags, dict(lexicon)), list(pair.korean)
+        if isinstance(given, str):
+            raise Wrong("your function gives one text; a list of Korean words is wanted, so leave the words apart")
+        got = list(given)
         if got == right:
             continue
         told = f"'{' '.join(pair.english)}' becomes '{' '.join(map(str, got))}', and right is '{' '.join(right)}'"
@@ -297,6 +303,7 @@ EXERCISES: dict[str, Exercise] = {
             "verb first": order_verb_first,
             "adverb forgotten at its place": order_without_adverb,
             "adverb lost": order_loses_adverb,
+            "one text": lambda words, tags: " ".join(verb_last(words, tags)),
         },
     ),
     "0.4": Exercise(
@@ -325,6 +332,7 @@ EXERCISES: dict[str, Exercise] = {
             "one form for all": rules_with(verb_last, "은은", "을을"),
             "roles exchanged": rules_with(verb_last, "을를", "은는"),
             "not from the lexicon": lambda words, tags, lexicon: verb_last(words, tags),
+            "one text": lambda words, tags, lexicon: " ".join(rules(words, tags, lexicon)),
             "verb left out": lambda words, tags, lexicon: rules(words, tags, lexicon)[:-1],
         },
     ),
