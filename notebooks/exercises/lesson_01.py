@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from course_utils.datasets import SUNSPOT_SPLIT, sunspots, windows
+from course_utils import datasets
+from course_utils.datasets import SUNSPOT_SPLIT, sunspots
 from course_utils.exercises import Exercise, Wrong
 
 Array = NDArray[np.float64]
@@ -93,7 +94,12 @@ def check_masked_mean(answer: Any) -> str:
         states = np.where(mask[:, :, None], rng.normal(size=(n, steps, size)), 1e6)  # (N, T, H)
         right = masked_mean(states, mask)
         clean = states * mask[:, :, None]
-        given = np.asarray(answer(states.copy(), mask.copy()))
+        try:
+            given = np.asarray(answer(states.copy(), mask.copy()))
+        except ValueError as error:
+            if "broadcast" not in str(error):
+                raise
+            raise Wrong(f"two shapes do not fit: {error}. The mask (N, T) needs a third axis, mask[:, :, None], to meet states (N, T, H); so does the number of steps to divide by, (N,), to meet (N, H).") from error
         if given.shape == (steps, size):
             raise Wrong(f"the shape is (T, H) = {given.shape}: you averaged over the sentences (axis 0). The mean over steps is along axis 1 and gives (N, H) = {right.shape}.")
         if given.shape != right.shape:
@@ -181,32 +187,32 @@ def check_horizon_windows(answer: Any) -> str:
 
 def smooth_windows(series: Array, p: int) -> Pair:
     smooth = (series[2:] + series[1:-1] + series[:-2]) / 3  # of a year and the two before it; begins with the third year
-    x, _, position = windows(smooth, p)
+    x, _, position = datasets.windows(smooth, p)
     return x, series[2:][position]
 
 
 def smooth_still_centred(series: Array, p: int) -> Pair:
-    x, _, position = windows(np.convolve(series, np.ones(3) / 3, mode="same"), p)
+    x, _, position = datasets.windows(np.convolve(series, np.ones(3) / 3, mode="same"), p)
     return x[2:], series[position][2:]
 
 
 def smooth_not_at_all(series: Array, p: int) -> Pair:
-    x, y, _ = windows(series, p)
+    x, y, _ = datasets.windows(series, p)
     return x[2:], y[2:]
 
 
 def smooth_targets_too(series: Array, p: int) -> Pair:
-    x, y, _ = windows((series[2:] + series[1:-1] + series[:-2]) / 3, p)
+    x, y, _ = datasets.windows((series[2:] + series[1:-1] + series[:-2]) / 3, p)
     return x, y
 
 
 def smooth_misplaced(series: Array, p: int) -> Pair:
-    x, _, position = windows((series[2:] + series[1:-1] + series[:-2]) / 3, p)
+    x, _, position = datasets.windows((series[2:] + series[1:-1] + series[:-2]) / 3, p)
     return x, series[position]
 
 
 def smooth_from_zeros(series: Array, p: int) -> Pair:
-    x, _, position = windows(np.convolve(series, np.ones(3) / 3)[: len(series)], p)
+    x, _, position = datasets.windows(np.convolve(series, np.ones(3) / 3)[: len(series)], p)
     return x, series[position]
 
 
@@ -254,7 +260,7 @@ def linear(x: Array, y: Array, new: Array) -> Array:
 
 
 def walk_forward(series: Array, p: int, first: int) -> Array:
-    x, y, position = windows(series, p)
+    x, y, position = datasets.windows(series, p)
     forecasts = []
     for t in range(first, len(series)):
         before = position < t
@@ -265,28 +271,28 @@ def walk_forward(series: Array, p: int, first: int) -> Array:
 
 
 def walk_never_refits(series: Array, p: int, first: int) -> Array:
-    x, y, position = windows(series, p)
+    x, y, position = datasets.windows(series, p)
     return linear(x[position < first], y[position < first], x[position >= first])
 
 
 def walk_includes_target(series: Array, p: int, first: int) -> Array:
-    x, y, position = windows(series, p)
+    x, y, position = datasets.windows(series, p)
     return np.array([linear(x[position <= t], y[position <= t], x[[t - p]])[0] for t in range(first, len(series))])
 
 
 def walk_knows_all(series: Array, p: int, first: int) -> Array:
-    x, y, position = windows(series, p)
+    x, y, position = datasets.windows(series, p)
     return linear(x, y, x[position >= first])
 
 
 def walk_without_bias(series: Array, p: int, first: int) -> Array:
-    x, y, position = windows(series, p)
+    x, y, position = datasets.windows(series, p)
     rows = [np.linalg.lstsq(x[position < t], y[position < t], rcond=None)[0] @ x[t - p] for t in range(first, len(series))]
     return np.array(rows)
 
 
 def walk_last_window(series: Array, p: int, first: int) -> Array:
-    x, y, position = windows(series, p)
+    x, y, position = datasets.windows(series, p)
     return np.array([linear(x[position < t], y[position < t], x[[t - p - 1]])[0] for t in range(first, len(series))])
 
 
@@ -313,7 +319,7 @@ def check_walk_forward(answer: Any) -> str:
     years, values = sunspots()
     first = int(SUNSPOT_SPLIT["test"][0] - years[0])
     once_train = years[15:] <= SUNSPOT_SPLIT["train"][1]
-    x, y, position = windows(values, 15)
+    x, y, position = datasets.windows(values, 15)
     once = linear(x[once_train], y[once_train], x[position >= first])
     errors = [float(np.sqrt(np.mean((f - values[first:]) ** 2))) for f in (once, walk_forward(values, 15, first))]
     return (
