@@ -6,6 +6,7 @@ dictionary EXERCISES from "5.1", "5.2", ... to `Exercise`.
 
 from __future__ import annotations
 
+import ast
 import dis
 import importlib.util
 import inspect
@@ -106,13 +107,29 @@ def hint(name: str) -> None:
     print(textwrap.fill(f"{name} hint: {find(name).hint}", 100))
 
 
+def _without_hints(source: str) -> str:
+    """Python source without its type hints, so that a pasted solution needs no name beyond the notebook's."""
+    text, starts = source.encode(), [0]
+    for line in text.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    cuts = []
+    for node in ast.walk(ast.parse(source)):
+        hint = node.returns if isinstance(node, ast.FunctionDef) else getattr(node, "annotation", None)
+        if hint is not None:
+            begin, end = starts[hint.lineno - 1] + hint.col_offset, starts[(hint.end_lineno or 1) - 1] + (hint.end_col_offset or 0)
+            cuts.append((len(text[:begin].rstrip(b" ->:")), end))  # the hint and the sign before it
+    for begin, end in sorted(cuts, reverse=True):
+        text = text[:begin] + text[end:]
+    return text.decode()
+
+
 def solution(name: str) -> None:
     """Print one right answer."""
     exercise = find(name)
     if exercise.text:
         print(exercise.text)
     if callable(exercise.solution):
-        print(textwrap.dedent(inspect.getsource(exercise.solution)))
+        print(_without_hints(textwrap.dedent(inspect.getsource(exercise.solution))))
     elif not exercise.text:
         print(exercise.solution)
 

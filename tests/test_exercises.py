@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import json
 import re
+import symtable
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,29 @@ def test_help_is_there(name: str, exercise: Exercise, capsys: pytest.CaptureFixt
     printed = capsys.readouterr().out
     assert f"{name} hint:" in printed and len(exercise.hint.split()) >= 5
     assert exercise.hint not in (exercise.text or "-")
+
+
+@pytest.mark.parametrize("name, exercise", ALL, ids=IDS)
+def test_a_printed_solution_runs_where_it_is_pasted(name: str, exercise: Exercise, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each name that it uses is its own, Python's, or the notebook's."""
+    if not callable(exercise.solution):
+        return
+    solution(name)
+    printed = capsys.readouterr().out.removeprefix(exercise.text + "\n" if exercise.text else "")
+    (path,) = FOLDER.parent.glob(f"{int(name.split('.')[0]):02}_[a-z]*.ipynb")
+    known = set(dir(builtins))
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            table = symtable.symtable("".join(cell["source"]), "cell", "exec")
+            known |= {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+
+    def missing(table: symtable.SymbolTable) -> set[str]:
+        own = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global() and symbol.is_referenced()}
+        return own.union(*(missing(child) for child in table.get_children()))
+
+    table = symtable.symtable(printed, "solution", "exec")
+    own = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned()}
+    assert missing(table) <= known | own, f"not in the notebook: {missing(table) - known - own}"
 
 
 @pytest.mark.parametrize("number", NUMBERS)
