@@ -161,6 +161,8 @@ def check_gradients_of_sampling(answer: Callable[[Array, Array, Array], Any]) ->
                 raise Wrong("dnegatives: the loss has sigma(-s), its derivative by s has sigma(+s): -log sigma(-s) grows where s is large")
             if same(np.asarray(given[2]) * count, right[2]):
                 raise Wrong(f"dnegatives is too small by the factor {count}: the loss is the sum over the negatives, not the mean")
+            if same(-np.asarray(given[2]), right[2]):
+                raise Wrong("dnegatives has its sign turned: its error is sigma(w.n_k) - 0, above 0, so that descent moves away")
             raise Wrong("dnegatives: row k is sigma(w.n_k) times the word")
         if same(given[0], right[0] - sigmoid(negatives @ word) @ negatives):
             raise Wrong("dword hears the true context alone; the word appears in every score, so the negatives add their share")
