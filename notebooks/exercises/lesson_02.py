@@ -316,6 +316,8 @@ def repaired_list(ids: Word, ranks: dict[Pair, int]) -> list[int]:
 
 
 def stream(pieces: list[bytes]) -> list[str]:
+    import codecs
+
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     return [decoder.decode(piece, final=number == len(pieces) - 1) for number, piece in enumerate(pieces)]
 
