@@ -101,8 +101,8 @@ Gradients = tuple[Array, Array, Array]
 
 
 def gradients_right(word: Array, context: Array, negatives: Array) -> Gradients:
-    pull = sigmoid(word @ context) - 1  # below 0: descent moves the two together
-    push = sigmoid(negatives @ word)  # (K,), above 0: descent moves them apart
+    pull = 1 / (1 + np.exp(-word @ context)) - 1  # below 0: descent moves the two together
+    push = 1 / (1 + np.exp(-negatives @ word))  # (K,), above 0: descent moves them apart
     return pull * context + push @ negatives, pull * word, push[:, None] * word
 
 
@@ -133,6 +133,12 @@ def gradients_mean(word: Array, context: Array, negatives: Array) -> Gradients:
 def gradients_no_minus_one(word: Array, context: Array, negatives: Array) -> Gradients:
     """Wrong: the true context is treated like a negative."""
     pull, push = sigmoid(word @ context), sigmoid(negatives @ word)
+    return pull * context + push @ negatives, pull * word, push[:, None] * word
+
+
+def gradients_negative_sign(word: Array, context: Array, negatives: Array) -> Gradients:
+    """Wrong: the negatives' errors with their sign turned."""
+    pull, push = sigmoid(word @ context) - 1, -sigmoid(negatives @ word)
     return pull * context + push @ negatives, pull * word, push[:, None] * word
 
 
@@ -382,7 +388,7 @@ EXERCISES = {
         solution=gradients_right,
         wrong={
             "ascent": gradients_sign, "negatives left out": gradients_positive_only, "sigma(-s)": gradients_negative_sigmoid,
-            "mean": gradients_mean, "no - 1": gradients_no_minus_one,
+            "mean": gradients_mean, "no - 1": gradients_no_minus_one, "negatives turned": gradients_negative_sign,
         },
     ),
     "3.3": Exercise(
