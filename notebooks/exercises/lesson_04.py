@@ -95,7 +95,10 @@ def check_last_states(answer: Callable[[Array, Array], Array]) -> str:
     rng = np.random.default_rng(43)
     states, lengths = rng.normal(size=(5, 7, 3)), np.array([2, 7, 1, 4, 6])
     right = right_last_states(states, lengths)
-    given = answer(states.copy(), lengths.copy())
+    try:
+        given = answer(states.copy(), lengths.copy())
+    except IndexError as error:
+        raise Wrong(f"an index lies outside of the states ({error}): counted from 0, the last of `length` real steps has the index length - 1") from None
     if same(given, states[:, -1]):
         raise Wrong("that is the state at step T, after the padding; sequence n ended at step lengths[n]")
     if same(given, states[np.arange(5), lengths % 7]):
@@ -121,8 +124,9 @@ class RightForecaster(torch.nn.Module):
         self.out = torch.nn.Linear(H, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        states, _ = self.rnn(x)
-        return self.out(states[:, -1])[:, 0]  # type: ignore[no-any-return]
+        states, _ = self.rnn(x)  # (N, T, H)
+        forecast: torch.Tensor = self.out(states[:, -1])[:, 0]  # (N,)
+        return forecast
 
 
 def check_forecaster(answer: Any) -> str:
@@ -132,6 +136,8 @@ def check_forecaster(answer: Any) -> str:
         model, x = answer(8), torch.randn(5, 11, 1)
         with torch.no_grad():
             before = model(x)
+            if tuple(before.shape) == (5, 1):
+                raise Wrong("the shape is (5, 1), not (5,): the output layer has one column, take it out with [:, 0]")
             if tuple(before.shape) != (5,):
                 raise Wrong(f"5 windows of 11 values give the shape {tuple(before.shape)}, not (5,): which axis does your index walk over?")
             oldest, newest, other = x.clone(), x.clone(), x.clone()
@@ -274,6 +280,8 @@ EXERCISES = {
         hint="Turn the explorer to w = 2: there the state has two places of rest. Choose w_h large enough for two, a bias that "
         "makes the lower one the place where the stream begins, and then a w_x that kicks it over in a single step.",
         solution=(10.0, 3.0, -1.0),
+        text="w_x, w_h, b_switch = 10.0, 3.0, -1.0\n# Before the marker h is near -1 and the sum near -3 - 1 = -4: the state stays low.\n"
+        "# At the marker the sum is near 10 - 3 - 1 = 6: it jumps up. Later it is near 3 - 1 = 2: it stays high.",
         wrong={
             "no bias": (10.0, 3.0, 0.0),
             "forgets": (10.0, 0.5, -1.0),
@@ -288,6 +296,7 @@ EXERCISES = {
         solution=right_last_states,
         wrong={
             "after the padding": lambda states, lengths: states[:, -1],
+            "outside of the states": lambda states, lengths: states[np.arange(len(states)), lengths],
             "one too late": lambda states, lengths: states[np.arange(len(states)), lengths % states.shape[1]],
             "every length of every sequence": lambda states, lengths: states[:, lengths - 1],
             "mean over the real steps": lambda states, lengths: np.stack([s[:n].mean(axis=0) for s, n in zip(states, lengths)]),
