@@ -174,7 +174,12 @@ def check_clip(answer: Callable[..., Any]) -> str:
         message = rng.standard_normal((6, 4)) * np.array([[10.0], [0.01], [3.0], [0.1], [1.0], [0.0]])
         given = message.copy()
         with np.errstate(all="ignore"):
-            got = np.asarray(answer(given, limit))
+            try:
+                got = np.asarray(answer(given, limit))
+            except ValueError as error:
+                if "broadcast" not in str(error):
+                    raise
+                raise Wrong("the norms of the rows have the shape (N,) and do not fit beside (N, H); with keepdims=True they are (N, 1)") from error
             norms = np.linalg.norm(message, axis=1, keepdims=True)
             mistakes = {
                 "this clips each number by itself, which turns the direction of a row; scale a whole row by one factor": np.clip(message, -limit, limit),
@@ -344,6 +349,7 @@ EXERCISES = {
             "whole batch": lambda message, limit: message * min(1, limit / np.linalg.norm(message)),
             "scales up": lambda message, limit: message / np.linalg.norm(message, axis=1, keepdims=True) * limit,
             "wrong axis": lambda message, limit: message * np.minimum(1, limit / np.linalg.norm(message, axis=0)),
+            "no keepdims": lambda message, limit: message * np.minimum(1, limit / np.linalg.norm(message, axis=1)),
             "zero row": lambda message, limit: message * np.where(
                 (norms := np.linalg.norm(message, axis=1, keepdims=True)) > 0, np.minimum(1, limit / np.maximum(norms, 1e-9)), np.nan
             ),
@@ -351,7 +357,7 @@ EXERCISES = {
     ),
     "5.4": Exercise(
         check=check_repair,
-        hint="Over one step everything is right, so look at what goes from one step to the next. Which index does the sum run over on the way back?",
+        hint="Over one step the gradients of all weights are right, so look at what goes from one step to the next. Which index does the sum run over on the way back?",
         solution=repaired_backward,
         wrong={
             "unchanged": _tanh_with(message="untransposed"),
