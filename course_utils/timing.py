@@ -1,0 +1,38 @@
+"""How long two pieces of work take, side by side in one process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def in_turn(
+    first: Callable[[], object],
+    second: Callable[[], object],
+    *,
+    pairs: int = 7,
+    seconds: float = 0.0,
+    warm: int = 2,
+    clock: Callable[[], float] = time.perf_counter,
+) -> NDArray[np.float64]:
+    """Seconds of each run, one row a pair: (runs, 2). The two run one after the other, so that a slow moment meets both.
+
+    pairs: so many pairs at least, after `warm` that are not counted; seconds: and so long at least, all in all.
+    Other work on the machine only ever adds time: where one number is wanted, take a column's `min`
+    (https://docs.python.org/3/library/timeit.html#timeit.Timer.repeat says why), or the median of the rows' ratios.
+    Raises ValueError for fewer than 1 pair.
+    """
+    if pairs < 1:
+        raise ValueError(f"at least 1 pair is needed; pairs is {pairs}")
+    rows: list[tuple[float, float]] = []
+    end = clock() + seconds
+    while len(rows) < warm + pairs or clock() < end:
+        start = clock()
+        first()
+        middle = clock()
+        second()
+        rows.append((middle - start, clock() - middle))
+    return np.array(rows[warm:])

@@ -1,0 +1,37 @@
+"""Times of two pieces of work, with a clock that goes as the test says."""
+
+from __future__ import annotations
+
+import pytest
+from course_utils.timing import in_turn
+
+
+class Clock:
+    """Stands still but for the work that moves it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def work(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_rows_are_pairs_and_the_warm_up_is_not_counted() -> None:
+    clock = Clock()
+    lengths = iter([9.0, 8.0, 2.0, 1.0, 3.0, 1.0])
+    times = in_turn(lambda: clock.work(next(lengths)), lambda: clock.work(next(lengths)), pairs=2, warm=1, clock=clock)
+    assert times.tolist() == [[2.0, 1.0], [3.0, 1.0]]
+
+
+def test_it_goes_on_until_the_seconds_are_over() -> None:
+    clock = Clock()
+    times = in_turn(lambda: clock.work(1), lambda: clock.work(2), pairs=1, seconds=30, warm=1, clock=clock)
+    assert times.tolist() == [[1.0, 2.0]] * 9
+
+
+def test_a_pair_is_needed() -> None:
+    with pytest.raises(ValueError, match="pairs is 0"):
+        in_turn(lambda: None, lambda: None, pairs=0)
