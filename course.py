@@ -7,6 +7,8 @@
   python3 course.py reset NN ...      bring lessons back to their published state; yours is kept beside it
   python3 course.py store [NN ...]    for authors: run lessons in fresh kernels and store their outputs;
                                       with --times measure only, and write nothing
+  python3 course.py results [TASK ..] train every model on every shared task, as far as data/results.json
+                                      lacks it; with --again from nothing
   python3 course.py bench             run the benchmarks, tests/bench_*.py
 
 The first start makes the folder .venv with all that the course needs; later starts find it there.
@@ -172,12 +174,16 @@ def store(words):
     return run("-m", "course_utils.storing", *(rest + paths), COURSE_THREADS="1", OMP_NUM_THREADS="1")
 
 
+def results(words):
+    return run("-m", "course_utils.results", *words, COURSE_THREADS="1", OMP_NUM_THREADS="1")
+
+
 def bench(words):
     return max([run(path, *words) for path in sorted(glob.glob(str(ROOT / "tests" / "bench_*.py")))] or [0])
 
 
 def main(words):
-    commands = {"lab": lab, "test": test, "reset": reset, "store": store, "bench": bench}
+    commands = {"lab": lab, "test": test, "reset": reset, "store": store, "results": results, "bench": bench}
     if not words or words[0] not in commands:
         print(__doc__)
         return 0 if words and words[0] in ("help", "-h", "--help") else 2

@@ -1,0 +1,131 @@
+"""The results of every model on every shared task, `data/results.json`, and the command that makes it: `course.py results`.
+
+The file lists runs: {"task", "model", "seed", "values": {name: number}, "parameters", "seconds"}. Seconds are those of
+one thread of the machine that ran it and are there to compare models, not machines.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .metrics import perplexity
+
+FILE = Path(__file__).parent.parent / "data" / "results.json"
+
+
+class Run(NamedTuple):
+    """One model trained once."""
+
+    task: str
+    model: str
+    seed: int
+    values: dict[str, float]
+    parameters: int
+    seconds: float  # of training
+
+
+def load(task: str, path: Path = FILE) -> dict[str, list[Run]]:
+    """Model to its runs, by seed. Raises FileNotFoundError or ValueError that says how to make what is missing."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path.name} is not in data/: `python3 course.py results` makes it")
+    try:
+        runs = [Run(**row) for row in json.loads(path.read_text(encoding="utf-8"))["runs"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path.name} is damaged ({error}): `python3 course.py reset` or `results` brings it back") from None
+    found: dict[str, list[Run]] = {}
+    for run in sorted((run for run in runs if run.task == task), key=lambda run: run.seed):
+        found.setdefault(run.model, []).append(run)
+    if not found:
+        raise ValueError(f"no result of task {task!r}; there are {', '.join(sorted({run.task for run in runs}))}")
+    return found
+
+
+def values(task: str, model: str, name: str, path: Path = FILE) -> list[float]:
+    """One number a seed, for example values("adding", "RNN", "20")."""
+    runs = load(task, path)
+    if model not in runs or name not in runs[model][0].values:
+        known = {model: list(rows[0].values) for model, rows in runs.items()}
+        raise ValueError(f"task {task!r} has no {name!r} of model {model!r}; it has {known}")
+    return [run.values[name] for run in runs[model]]
+
+
+def _size(model: Any) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _adding(name: str, seed: int) -> tuple[dict[str, float], int]:
+    """Mean squared error by length."""
+    from . import tasks
+
+    models = {length: tasks.train_adder(tasks.LAYERS[name], length, seed) for length in tasks.ADDING_LENGTHS}
+    return {str(length): tasks.adding_error(model, length) for length, model in models.items()}, _size(models[tasks.ADDING_LENGTHS[0]])
+
+
+def _language(name: str, seed: int) -> tuple[dict[str, float], int]:
+    """Perplexity on held-out English, and agreement in percent by the words between subject and verb."""
+    from . import tasks
+
+    model = tasks.train_language_model(tasks.LAYERS[name], seed)
+    nats = np.concatenate(tasks.token_nats(model, tasks.language().test))
+    found = {"perplexity": perplexity(float(nats.mean()))}
+    for (low, high), share in zip(tasks.AGREEMENT_BINS, tasks.agreement(model)):
+        found[f"agreement {low}" if low == high else f"agreement {low}-{high}"] = float(share)
+    return found, _size(model)
+
+
+RECURRENT = ("RNN", "LSTM", "GRU", "SRU")
+# task -> (models, seeds, function of model and seed that trains and returns values and number of parameters)
+TASKS: dict[str, tuple[tuple[str, ...], int, Callable[[str, int], tuple[dict[str, float], int]]]] = {
+    "adding": (RECURRENT, 3, _adding),
+    "language": ((*RECURRENT, "SRU, 2 layers", "SRU, 4 layers"), 3, _language),
+}
+
+
+def save(runs: list[Run], path: Path) -> None:
+    """Write all runs, ordered, in one piece: a run that is broken off leaves the old file or the new one."""
+    order = {task: place for place, task in enumerate(TASKS)}
+    ordered = sorted(runs, key=lambda run: (order.get(run.task, 99), run.model, run.seed))
+    lines = ",\n".join("  " + json.dumps(run._asdict(), ensure_ascii=False) for run in ordered)
+    temporary = path.with_suffix(".part")
+    temporary.write_text('{"runs": [\n' + lines + "\n]}\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def main(arguments: list[str], path: Path = FILE) -> int:
+    """Run what the file lacks; "--again" first forgets what it has (of the tasks named, or of all). Returns an exit status."""
+    from .training import progress, setup
+
+    chosen = [word for word in arguments if word != "--again"] or list(TASKS)
+    unknown = [word for word in chosen if word not in TASKS]
+    if unknown:
+        print(f"course: results knows the tasks {', '.join(TASKS)} and --again, not: {' '.join(unknown)}", file=sys.stderr)
+        return 2
+    runs = [Run(**row) for row in json.loads(path.read_text(encoding="utf-8"))["runs"]] if path.exists() else []
+    if "--again" in arguments:
+        runs = [run for run in runs if run.task not in chosen]
+    done = {run[:3] for run in runs}
+    wanted = [(task, model, seed) for task in chosen for model in TASKS[task][0] for seed in range(TASKS[task][1])]
+    missing = [key for key in wanted if key not in done]
+    print(f"course: {len(missing)} of {len(wanted)} runs to do; break off at any time, the next start goes on", flush=True)
+    for task, model, seed in progress(missing, "results"):
+        setup(seed)
+        start = time.process_time()
+        found, size = TASKS[task][2](model, seed)
+        rounded = {name: float(f"{number:.4g}") for name, number in found.items()}
+        run = Run(task, model, seed, rounded, size, round(time.process_time() - start, 1))
+        runs.append(run)
+        save(runs, path)
+        print(f"{task}, {model}, seed {seed}: {rounded}, {run.seconds} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

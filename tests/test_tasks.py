@@ -1,0 +1,147 @@
+"""The shared tasks and the file of results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from course_utils import grammar, results, tasks, text
+
+
+@pytest.mark.parametrize("name", tasks.LAYERS)
+def test_every_layer_has_the_shared_form(name: str) -> None:
+    layer = tasks.LAYERS[name](5, 7)
+    states, last = layer(torch.zeros(3, 4, 5))
+    assert states.shape == (3, 4, 7)
+    again, _ = layer(torch.zeros(3, 4, 5), last)
+    assert again.shape == (3, 4, 7)
+
+
+def test_adder_reads_the_last_state() -> None:
+    class Same(nn.Module):
+        def forward(self, x: torch.Tensor, initial: object = None) -> tuple[torch.Tensor, None]:
+            return x, None
+
+    model = tasks.Adder(lambda D, H: Same(), hidden=2)
+    x, y = tasks.adding_tensors(6, 5, np.random.default_rng(0))
+    assert x.dtype == y.dtype == torch.float32 and x.shape == (6, 5, 2) and y.shape == (6,)
+    assert torch.allclose(model(x), model.head(x[:, -1])[:, 0])
+    assert torch.isclose(tasks.squared_error(model, (x, y)), ((model(x) - y) ** 2).mean())
+
+
+def test_always_one_has_the_baselines_error() -> None:
+    class One(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.ones(len(x))
+
+    assert tasks.adding_error(One(), 9) == pytest.approx(tasks.ADDING_BASELINE, abs=0.02)
+    assert tasks.adding_error(One(), 9) == tasks.adding_error(One(), 9)
+
+
+def test_training_is_repeatable_and_learns() -> None:
+    first, second = (tasks.train_adder(tasks.LAYERS["GRU"], 3, seed=1, updates=150) for _ in range(2))
+    assert tasks.adding_error(first, 3) == tasks.adding_error(second, 3) < tasks.ADDING_SOLVED
+
+
+def test_longest_solved_stops_at_the_first_failure() -> None:
+    assert tasks.longest_solved({5: [0, 0, 1], 10: [0.01], 20: [0.2, 0.2, 0], 40: [0]}) == 10
+    assert tasks.longest_solved({5: [0.2]}) == 0
+
+
+@pytest.mark.parametrize("name", grammar.LANGUAGES)
+def test_language_has_a_closed_vocabulary(name: str) -> None:
+    data = tasks.language(name)
+    assert len(data.train) == tasks.LM_TRAIN and len(data.test) == tasks.LM_TEST
+    assert all(ids[0] == text.SOS and ids[-1] == text.EOS and text.UNK not in ids for ids in data.test)
+    assert 15 < data.floor < 35
+
+
+def test_language_models_loss_is_the_mean_of_its_tokens() -> None:
+    model, some = tasks.LanguageModel(9, 4), [[2, 5, 6, 3], [2, 7, 3]]
+    nats = tasks.token_nats(model, some)
+    assert [len(row) for row in nats] == [3, 2]
+    assert float(tasks.next_token_loss(model, (some,)).detach()) == pytest.approx(np.concatenate(nats).mean(), rel=1e-5)
+    assert model.head.weight is model.embed.weight
+    assert tasks.LanguageModel(9, 4, tied=False).head.weight is not model.embed.weight
+
+
+def test_agreement_counts_what_a_known_model_prefers() -> None:
+    words = tasks.vocabulary("english")
+
+    class AfterDog(nn.Module):
+        def forward(self, ids: torch.Tensor, state: object = None) -> tuple[torch.Tensor, None]:
+            form = torch.where(ids == words.id("dog"), words.id("runs"), words.id("run"))
+            return nn.functional.one_hot(form, len(words)).float(), None
+
+    clauses = [
+        tasks.Clause(("dogs", "run"), 1, "runs", 0),
+        tasks.Clause(("the", "dog", "runs"), 2, "run", 0),
+        tasks.Clause(("the", "dog", "that", "sleeps", "runs"), 4, "run", 2),
+    ]
+    verdicts = tasks.prefers_right(AfterDog(), clauses, words)
+    assert verdicts.tolist() == [1, 1, 0]
+    with np.errstate(invalid="ignore"), pytest.warns(RuntimeWarning):
+        assert tasks.by_distance(verdicts, clauses)[[0, 2]].tolist() == [100, 0]
+
+
+def test_wrong_forms_are_wrong() -> None:
+    for clause in tasks.agreement_clauses(grammar.sample(60, 1)):
+        assert grammar.derivations(clause.words) == 1
+        assert not grammar.derivations((*clause.words[: clause.verb], clause.wrong, *clause.words[clause.verb + 1 :]))
+
+
+def row(**changed: object) -> results.Run:
+    return results.Run(**{"task": "adding", "model": "RNN", "seed": 0, "values": {"5": 0.1}, "parameters": 3, "seconds": 1.0, **changed})  # type: ignore[arg-type]
+
+
+def test_results_come_back_by_model_and_seed(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    results.save([row(seed=1, values={"5": 0.2}), row(), row(model="GRU"), row(task="language")], path)
+    assert results.values("adding", "RNN", "5", path) == [0.1, 0.2]
+    assert list(results.load("adding", path)) == ["GRU", "RNN"]
+    with pytest.raises(ValueError, match="no '7' of model 'RNN'"):
+        results.values("adding", "RNN", "7", path)
+    with pytest.raises(ValueError, match="no result of task 'sums'; there are adding, language"):
+        results.load("sums", path)
+
+
+def test_missing_or_damaged_results_say_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    with pytest.raises(FileNotFoundError, match="course.py results"):
+        results.load("adding", path)
+    path.write_text('{"runs": [{"task"', encoding="utf-8")
+    with pytest.raises(ValueError, match="damaged"):
+        results.load("adding", path)
+
+
+def test_a_broken_off_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    path, asked = tmp_path / "results.json", []
+
+    def fake(model: str, seed: int) -> tuple[dict[str, float], int]:
+        if (model, seed) == ("B", 0) and len(asked) == 2:
+            asked.append("broken")
+            raise KeyboardInterrupt
+        asked.append((model, seed))
+        return {"score": 1 / 3}, 5
+
+    monkeypatch.setattr(results, "TASKS", {"toy": (("A", "B"), 2, fake)})
+    with pytest.raises(KeyboardInterrupt):
+        results.main([], path)
+    assert len(json.loads(path.read_text())["runs"]) == 2
+    assert results.main([], path) == 0
+    assert [run.seed for run in results.load("toy", path)["B"]] == [0, 1] and len(asked) == 5
+    assert results.values("toy", "A", "score", path) == [0.3333] * 2
+    assert results.main([], path) == 0 and len(asked) == 5
+    assert results.main(["--again", "toy"], path) == 0 and len(asked) == 9
+    assert results.main(["nothing"], path) == 2 and "toy" in capsys.readouterr().err
+
+
+def test_the_stored_file_is_whole() -> None:
+    for task, (models, seeds, _) in results.TASKS.items():
+        found = results.load(task)
+        assert {model: [run.seed for run in found[model]] for model in models} == {model: list(range(seeds)) for model in models}
