@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from course_utils.timing import in_turn
+from course_utils.timing import in_turn, speedup
 
 
 class Clock:
@@ -35,3 +35,9 @@ def test_it_goes_on_until_the_seconds_are_over() -> None:
 def test_a_pair_is_needed() -> None:
     with pytest.raises(ValueError, match="pairs is 0"):
         in_turn(lambda: None, lambda: None, pairs=0)
+
+
+def test_speedup_compares_the_quickest_runs() -> None:
+    clock = Clock()
+    slow, fast = iter([1.0, 1.0, 6.0, 9.0]), iter([1.0, 1.0, 5.0, 3.0])
+    assert speedup(lambda: clock.work(next(slow)), lambda: clock.work(next(fast)), pairs=2, clock=clock) == 2.0
