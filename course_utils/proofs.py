@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -129,3 +130,48 @@ def load_weights(layer: torch.nn.Module, weights: Mapping[str, Any]) -> torch.nn
                 raise ValueError(f"{name} has shape {tuple(slots[name].shape)}, the given array {array.shape}; a transpose is often what is missing")
             slots[name].copy_(torch.as_tensor(array))
     return layer
+
+
+def _misfit(shape: tuple[int, ...], axes: list[str], known: Mapping[str, int]) -> str:
+    """What is wrong (nothing: "") when axes such as ["N", "T", "4H"] are read as this shape."""
+    found = dict(known)
+    for place, (size, axis) in enumerate(zip(shape, axes)):
+        letter = axis.lstrip("0123456789")
+        factor = int(axis.removesuffix(letter) or 1)
+        wanted = factor * found.setdefault(letter, size // factor if letter else 1)
+        if size != wanted:
+            return f"axis {place} ({axis}) is {size}, not {wanted}"
+    return "" if len(shape) == len(axes) else f"{len(shape)} axes, not {len(axes)}"
+
+
+def expect_shape(name: str, array: Any, axes: str, **known: int) -> tuple[int, ...]:
+    """The array's shape, when it is what `axes` says: N, T, D = expect_shape("x", x, "N T D", D=W_x.shape[0]).
+
+    axes: a letter for each axis ("N T D"), a multiple ("D 4H") or a number ("1 N H"); a letter that stands twice
+    has one size. known: sizes by letter; a letter without one may have any size of at least 1. A known letter that
+    is not in `axes`, such as T beside "N H", is only used to tell what went wrong.
+    array: anything with a shape (array or tensor).
+
+    Raises ValueError that names the array, what was expected and what came, and says so when an axis is empty, when
+    two axes look swapped, or when a size is another letter's: expect_shape("h_0", h_0, "N H", N=N, T=T, H=H).
+    """
+    letters = axes.split()
+    shape = tuple(int(size) for size in getattr(array, "shape", ()))
+    wrong = _misfit(shape, letters, known)
+    if not wrong and min(shape, default=1):
+        return shape
+    named = ", ".join(f"{axis}={known[axis]}" if axis in known else axis for axis in letters)
+    complaint = f"{name} has shape {shape}; expected ({named}{',' * (len(letters) == 1)})"
+    if not wrong:
+        raise ValueError(f"{complaint}, each at least 1: axis {shape.index(0)} ({letters[shape.index(0)]}) is empty")
+    if len(shape) == len(letters):
+        for i, j in itertools.combinations(range(len(shape)), 2):
+            swapped = list(shape)
+            swapped[i], swapped[j] = shape[j], shape[i]
+            if not _misfit(tuple(swapped), letters, known):
+                raise ValueError(f"{complaint}: axes {i} and {j} look swapped, {name}.swapaxes({i}, {j}) would fit")
+        for size, axis in zip(shape, letters):
+            for other in known:
+                if other not in letters and known[other] == size != known.get(axis, size):
+                    wrong += f"; {size} is {other} here" + (", is a batch (T, N, ..) given for (N, T, ..)?" if axis + other == "NT" else "")
+    raise ValueError(f"{complaint}: {wrong}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from course_utils.proofs import check_gradients, compare, load_weights, numeric_gradient, relative_error
+from course_utils.proofs import check_gradients, compare, expect_shape, load_weights, numeric_gradient, relative_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -98,3 +98,43 @@ def test_weights_are_loaded_by_name_and_shape() -> None:
         load_weights(linear, {**weights, "weight": weights["weight"].T})
     with pytest.raises(KeyError, match="missing .'bias'., unknown .'b'."):
         load_weights(linear, {"weight": weights["weight"], "b": weights["bias"]})
+
+
+def test_expected_shapes_are_returned() -> None:
+    assert expect_shape("x", np.zeros((3, 5, 4)), "N T D", D=4) == (3, 5, 4)
+    assert expect_shape("x", torch.zeros(3, 5, 4), "N T D") == (3, 5, 4)
+    assert expect_shape("h_0", np.zeros((3, 2)), "N H", N=3, T=5, H=2) == (3, 2)
+    assert expect_shape("W_x", np.zeros((3, 8)), "D 4H", D=3, H=2) == expect_shape("W_x", np.zeros((3, 8)), "D 4H") == (3, 8)
+    assert expect_shape("h", np.zeros((1, 3, 2)), "1 N H", N=3) == (1, 3, 2)
+    assert expect_shape("W_h", np.zeros((2, 2)), "H H") == (2, 2)
+    assert expect_shape("loss", np.zeros(()), "") == ()
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "known", "message"),
+    [
+        ((3, 5, 4), "N T D", {"D": 6}, "x has shape (3, 5, 4); expected (N, T, D=6): axis 2 (D) is 4, not 6"),
+        ((3, 5), "N T D", {"D": 6}, "x has shape (3, 5); expected (N, T, D=6): 2 axes, not 3"),
+        ((3, 5, 4), "N T D", {"D": 5}, "expected (N, T, D=5): axes 1 and 2 look swapped, x.swapaxes(1, 2) would fit"),
+        ((5, 3), "N T", {"N": 3, "T": 5}, "axes 0 and 1 look swapped, x.swapaxes(0, 1) would fit"),
+        ((3, 0, 4), "N T D", {"D": 4}, "expected (N, T, D=4), each at least 1: axis 1 (T) is empty"),
+        ((0,), "N", {}, "expected (N,), each at least 1: axis 0 (N) is empty"),
+        ((5, 4), "N H", {"N": 3, "T": 5, "H": 4}, "axis 0 (N) is 5, not 3; 5 is T here, is a batch (T, N, ..) given for (N, T, ..)?"),
+        ((3, 7), "N H", {"N": 3, "D": 7, "H": 4}, "expected (N=3, H=4): axis 1 (H) is 7, not 4; 7 is D here"),
+        ((2, 4), "N H", {"N": 3, "T": 5, "H": 4}, "expected (N=3, H=4): axis 0 (N) is 2, not 3"),
+        ((4, 12), "D 4H", {"D": 4, "H": 4}, "expected (D=4, 4H): axis 1 (4H) is 12, not 16"),
+        ((4, 18), "4 4H", {}, "expected (4, 4H): axis 1 (4H) is 18, not 16"),
+        ((2, 3), "H H", {}, "expected (H, H): axis 1 (H) is 3, not 2"),
+        ((2, 3, 4), "1 N H", {"N": 3}, "expected (1, N=3, H): axis 0 (1) is 2, not 1"),
+    ],
+)
+def test_other_shapes_are_explained(shape: tuple[int, ...], axes: str, known: dict[str, int], message: str) -> None:
+    for array in (np.zeros(shape), torch.zeros(shape)):
+        with pytest.raises(ValueError) as caught:
+            expect_shape("x", array, axes, **known)
+        assert str(caught.value).startswith(f"x has shape {shape}; expected (") and str(caught.value).endswith(message)
+
+
+def test_what_has_no_shape_is_no_array() -> None:
+    with pytest.raises(ValueError, match=r"b has shape \(\); expected \(H=2,\): 0 axes, not 1"):
+        expect_shape("b", [1.0, 2.0], "H", H=2)
