@@ -7,6 +7,7 @@ agreement of its verbs, lesson 11 the translation.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from . import datasets, grammar, text
-from .training import train
+from .training import History, train
 
 Layer = Callable[[int, int], nn.Module]
 
@@ -232,3 +233,188 @@ def agreement(model: nn.Module) -> NDArray[Any]:
     """Share in percent of clauses whose right verb form an English language model prefers, by distance: (bins,)."""
     clauses = agreement_clauses(grammar.sample(AGREEMENT_PAIRS, AGREEMENT_SEED))
     return by_distance(prefers_right(model, clauses, vocabulary("english")), clauses)
+
+
+# Sequence to sequence (lessons 11 to 15). A translator is a module with two methods:
+#   encode(source (N, S)) -> memory, state              what the decoder may look at, and the state that it starts from
+#   decode(memory, state, words (N, T)) -> logits (N, T, V), state
+SUMS_TRAIN, SUMS_TEST, SUMS_SEED = 45_000, 5_000, 11  # a textbook's sizes: https://github.com/oreilly-japan/deep-learning-from-scratch-2
+SUMS_HIDDEN, SUMS_EMBEDDING, SUMS_BATCH = 128, 16, 128
+SUMS_EPOCHS, SUMS_RATE = 5, 0.012  # the rate is the highest of one cycle
+TRANSLATION_LENGTHS = range(3, 13)  # English words a sentence
+TRANSLATION_TRAIN, TRANSLATION_TEST, TRANSLATION_SEED, TRANSLATION_SEEDS = 1_200, 60, 11, 3  # different pairs of each length
+TRANSLATION_WORDS = {"nouns": 3, "verbs": 2, "adjectives": 2, "prepositions": 2}  # first words of each list of the lexicon
+TRANSLATION_HIDDEN, TRANSLATION_EMBEDDING, TRANSLATION_BATCH = 128, 64, 64
+TRANSLATION_EPOCHS, TRANSLATION_RATE = 5, 0.006
+TRANSLATION_BINS = ((3, 4), (5, 6), (7, 8), (9, 10), (11, 12))  # English words, both ends included
+TRANSLATION_MOST = 24  # tokens that a decoder may write; the longest true translation has fewer
+
+
+class Translation(NamedTuple):
+    """English-Korean pairs of a small lexicon, equally many of each length; no test sentence is in the training part."""
+
+    english: text.Vocabulary
+    korean: text.Vocabulary
+    train: list[grammar.Pair]
+    test: list[grammar.Pair]  # by length, TRANSLATION_TEST of each
+
+
+@cache
+def translation_data() -> Translation:
+    """The pairs that lessons 11 to 15 translate.
+
+    The lexicon is cut to its most frequent words (TRANSLATION_WORDS), so that a model can know each word within the
+    budget and what remains difficult is the order. Equally many sentences of each length, so that a long one is not
+    rarer than a short one. Every English sentence has one right translation.
+    """
+    table = tomllib.loads((datasets.DATA / "lexicon.toml").read_text(encoding="utf-8"))
+    for section, most in TRANSLATION_WORDS.items():
+        for group, body in table[section].items():
+            table[section][group] = body[:most] if section == "nouns" else {**body, "words": body["words"][:most]}
+    small = grammar.Grammar(table)
+    words = {name: {getattr(rule.word, name) for rule in small.rules} - {""} for name in grammar.LANGUAGES}
+    english, korean = (text.Vocabulary(sorted(forms)) for forms in (words["english"] | {"an"}, words["korean"]))
+    wanted = TRANSLATION_TEST + TRANSLATION_TRAIN
+    found: dict[int, list[grammar.Pair]] = {length: [] for length in TRANSLATION_LENGTHS}
+    seen = set()
+    for pair in small.stream(TRANSLATION_SEED):
+        same = found.get(len(pair.english), [])
+        if pair.english not in seen and len(pair.english) in found and len(same) < wanted:
+            seen.add(pair.english)
+            same.append(pair)
+            if all(len(pairs) == wanted for pairs in found.values()):
+                break
+    train_part = [pair for pairs in found.values() for pair in pairs[TRANSLATION_TEST:]]
+    return Translation(english, korean, train_part, [pair for pairs in found.values() for pair in pairs[:TRANSLATION_TEST]])
+
+
+def translation_ids(pairs: Sequence[grammar.Pair]) -> tuple[list[list[int]], list[list[int]]]:
+    """Id lists of the English sides, ending in <eos>, and of the Korean sides, from <sos> to <eos>."""
+    data = translation_data()
+    source = [data.english.encode(pair.english, eos=True, strict=True) for pair in pairs]
+    return source, [data.korean.encode(pair.korean, sos=True, eos=True, strict=True) for pair in pairs]
+
+
+class Seq2Seq(nn.Module):
+    """Encoder and decoder with one recurrent layer each, equal to lesson 11's; memory is the last state of the encoder.
+
+    D, H: sizes of an embedding and of a state. peeky: every step of the decoder, and its read-out, sees the memory.
+    layer: one whose state is h alone (RNN, GRU). Padding of the source, at its end, changes nothing.
+    """
+
+    def __init__(self, source_size: int, V: int, D: int, H: int, *, peeky: bool = False, layer: Layer = LAYERS["GRU"]) -> None:
+        super().__init__()
+        self.peeky, seen = peeky, H if peeky else 0
+        self.source, self.encoder = nn.Embedding(source_size, D), layer(D, H)
+        self.target, self.decoder = nn.Embedding(V, D), layer(D + seen, H)
+        self.head = nn.Linear(H + seen, V)
+
+    def encode(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """From ids (N, S) to memory (N, H) and state (1, N, H): the encoder's state at each row's last real token."""
+        states, _ = self.encoder(self.source(source))  # (N, S, H)
+        memory = states[torch.arange(len(source)), (source != text.PAD).sum(dim=1) - 1]
+        return memory, memory[None]
+
+    def decode(self, memory: Tensor, state: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+        """From words (N, T) and what came before to scores (N, T, V) of the next ones, and the state after them."""
+        seen = [memory[:, None].expand(-1, words.shape[1], -1)] if self.peeky else []  # (N, T, H)
+        states, state = self.decoder(torch.cat([self.target(words), *seen], dim=2), state)
+        return self.head(torch.cat([states, *seen], dim=2)), state
+
+
+def translation_loss(model: Any, batch: tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]]) -> Tensor:
+    """Cross-entropy in nats per real target token of a batch (source id lists, target id lists from <sos> to <eos>)."""
+    source, target = (torch.from_numpy(text.pad(ids)[0]) for ids in batch)  # (N, S), (N, T + 1)
+    logits, _ = model.decode(*model.encode(source), target[:, :-1])  # (N, T, V)
+    return F.cross_entropy(logits.flatten(0, 1), target[:, 1:].flatten(), ignore_index=text.PAD)
+
+
+@torch.no_grad()
+def greedy(model: Any, sources: Sequence[Sequence[int]], most: int = TRANSLATION_MOST) -> list[list[int]]:
+    """For each source the most probable token at each step, fed back, up to <eos> (left out) or `most` tokens."""
+    written: list[list[int]] = []
+    for (some,) in text.batches(sources, size=200):
+        memory, state = model.encode(torch.from_numpy(text.pad(some)[0]))
+        words = torch.full((len(some), 1), text.SOS)
+        columns: list[Tensor] = []
+        ended = torch.zeros(len(some), dtype=torch.bool)
+        while len(columns) < most and not ended.all():
+            logits, state = model.decode(memory, state, words)
+            words = logits[:, -1:].argmax(dim=2)  # (N, 1)
+            columns.append(words)
+            ended |= words[:, 0] == text.EOS
+        rows = torch.cat(columns, dim=1).tolist()
+        written += [row[: row.index(text.EOS)] if text.EOS in row else row for row in rows]
+    return written
+
+
+def train_in_one_cycle(
+    model: nn.Module, columns: Sequence[Any], loss: Callable[[Any, Any], Tensor], *, seed: int, size: int, epochs: int,
+    rate: float, lengths: Sequence[int] | None = None, evaluate: Callable[[Any], float] | None = None, description: str = "training",
+) -> History:  # fmt: skip
+    """`training.train` by Adam whose rate rises to `rate` in the first fifth of all updates and falls to 0 by the end.
+
+    columns, size, lengths: of `text.batches`, shuffled by `seed`. Source of the plan: Smith & Topin 2017
+    (https://arxiv.org/abs/1708.07120), in PyTorch's form (OneCycleLR).
+    """
+    draw, updates = np.random.default_rng(seed), -(-len(columns[0]) // size) * epochs
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+    plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=updates + 1, pct_start=0.2)
+
+    def some() -> Iterator[tuple[Any, ...]]:
+        for batch in text.batches(*columns, size=size, rng=draw, lengths=lengths):
+            yield batch
+            plan.step()  # after the optimizer's step with this batch
+
+    return train(model, some, loss, epochs=epochs, optimizer=optimizer, evaluate=evaluate, description=description)
+
+
+def train_translator(model: nn.Module, seed: int, *, reverse: bool = False, description: str = "translation") -> History:
+    """The budget of lessons 11 to 15: TRANSLATION_EPOCHS over all training pairs, batches of similar length.
+
+    The caller makes the model, after `torch.manual_seed(seed)`. reverse: the source is read from its end.
+    """
+    source, target = translation_ids(translation_data().train)
+    source = [ids[::-1] for ids in source] if reverse else source
+    return train_in_one_cycle(
+        model, (source, target), translation_loss, seed=seed, size=TRANSLATION_BATCH, epochs=TRANSLATION_EPOCHS,
+        rate=TRANSLATION_RATE, lengths=[len(ids) for ids in source], description=f"{description}, seed {seed}",
+    )  # fmt: skip
+
+
+class TranslationScore(NamedTuple):
+    """In percent. exact: sentences with every word right. tokens: places of the true sentence (<eos> too) that are right."""
+
+    exact: float
+    tokens: float
+    by_length: NDArray[Any]  # exact, for each of TRANSLATION_BINS
+
+
+def translation_score(written: Sequence[Sequence[int]]) -> TranslationScore:
+    """Judge one translation (id list without <eos>) for each test pair, in the order of `translation_data().test`.
+
+    Raises ValueError when there is not one for each.
+    """
+    pairs = translation_data().test
+    if len(written) != len(pairs):
+        raise ValueError(f"one translation for each of the {len(pairs)} test pairs; there are {len(written)}")
+    true = [ids[1:] for ids in translation_ids(pairs)[1]]  # ends in <eos>
+    ended = [[*ids, text.EOS] for ids in written]
+    right = np.array([ours == theirs for ours, theirs in zip(ended, true)])
+    places = sum(sum(a == b for a, b in zip(ours, theirs)) for ours, theirs in zip(ended, true))
+    sizes = np.array([len(pair.english) for pair in pairs])
+    bins = np.array([right[(sizes >= low) & (sizes <= high)].mean() for low, high in TRANSLATION_BINS])
+    return TranslationScore(100 * float(right.mean()), 100 * places / sum(map(len, true)), 100 * bins)
+
+
+def translate_test(model: Any, *, reverse: bool = False) -> TranslationScore:
+    """`translation_score` of a model's greedy translations of the test sentences."""
+    model.eval()
+    sources = translation_ids(translation_data().test)[0]
+    return translation_score(greedy(model, [ids[::-1] for ids in sources] if reverse else sources))
+
+
+def seq2seq_translator(*, peeky: bool = False) -> Seq2Seq:
+    """Lesson 11's model with the sizes of the translation task."""
+    data = translation_data()
+    return Seq2Seq(len(data.english), len(data.korean), TRANSLATION_EMBEDDING, TRANSLATION_HIDDEN, peeky=peeky)
