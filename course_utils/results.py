@@ -81,6 +81,30 @@ def _language(name: str, seed: int) -> tuple[dict[str, float], int]:
     return found, _size(model)
 
 
+def _sums(name: str, seed: int) -> tuple[dict[str, float], int]:
+    """Share of right held-out sums in percent after each epoch, and of sums of four digits at the end."""
+    from . import datasets, tasks
+
+    model, history = tasks.train_sums(name, seed)
+    found = {f"epoch {epoch}": share for epoch, share in enumerate(history.metric, 1)}
+    longer = datasets.addition(1000, digits=4, min_digits=4)
+    return {**found, "4 digits": tasks.sums_exact(model, longer, reverse=tasks.SUMS_MODELS[name][0])}, _size(model)
+
+
+def _translation(name: str, seed: int) -> tuple[dict[str, float], int]:
+    """Exact translations in percent, of all test sentences and by English words, and right tokens in percent."""
+    import torch
+
+    from . import tasks
+
+    torch.manual_seed(seed)
+    model = tasks.TRANSLATORS[name]()
+    tasks.train_translator(model, seed)
+    score = tasks.translate_test(model)
+    by_length = {f"exact {low}-{high}": float(share) for (low, high), share in zip(tasks.TRANSLATION_BINS, score.by_length)}
+    return {"exact": score.exact, "tokens": score.tokens, **by_length}, _size(model)
+
+
 RECURRENT = ("RNN", "LSTM", "GRU", "SRU")
 # task -> (models, seeds, function of model and seed that trains and returns values and number of parameters)
 TASKS: dict[str, tuple[tuple[str, ...], int, Callable[[str, int], tuple[dict[str, float], int]]]] = {

@@ -240,7 +240,8 @@ def agreement(model: nn.Module) -> NDArray[Any]:
 #   decode(memory, state, words (N, T)) -> logits (N, T, V), state
 SUMS_TRAIN, SUMS_TEST, SUMS_SEED = 45_000, 5_000, 11  # a textbook's sizes: https://github.com/oreilly-japan/deep-learning-from-scratch-2
 SUMS_HIDDEN, SUMS_EMBEDDING, SUMS_BATCH = 128, 16, 128
-SUMS_EPOCHS, SUMS_RATE = 5, 0.012  # the rate is the highest of one cycle
+SUMS_EPOCHS, SUMS_RATE, SUMS_SEEDS = 5, 0.012, 3  # the rate is the highest of one cycle
+SUMS_MODELS = {"baseline": (False, False), "reversed": (True, False), "peeky": (False, True), "both": (True, True)}  # reverse, peeky
 TRANSLATION_LENGTHS = range(3, 13)  # English words a sentence
 TRANSLATION_TRAIN, TRANSLATION_TEST, TRANSLATION_SEED, TRANSLATION_SEEDS = 1_200, 60, 11, 3  # different pairs of each length
 TRANSLATION_WORDS = {"nouns": 3, "verbs": 2, "adjectives": 2, "prepositions": 2}  # first words of each list of the lexicon
@@ -375,11 +376,16 @@ def train_translator(model: nn.Module, seed: int, *, reverse: bool = False, desc
     The caller makes the model, after `torch.manual_seed(seed)`. reverse: the source is read from its end.
     """
     source, target = translation_ids(translation_data().train)
-    source = [ids[::-1] for ids in source] if reverse else source
+    source = [_reversed(ids) for ids in source] if reverse else source
     return train_in_one_cycle(
         model, (source, target), translation_loss, seed=seed, size=TRANSLATION_BATCH, epochs=TRANSLATION_EPOCHS,
         rate=TRANSLATION_RATE, lengths=[len(ids) for ids in source], description=f"{description}, seed {seed}",
     )  # fmt: skip
+
+
+def _reversed(ids: list[int]) -> list[int]:
+    """The words from the last to the first; an <eos> stays at the end."""
+    return [*ids[-2::-1], text.EOS] if ids[-1] == text.EOS else ids[::-1]
 
 
 class TranslationScore(NamedTuple):
@@ -411,10 +417,51 @@ def translate_test(model: Any, *, reverse: bool = False) -> TranslationScore:
     """`translation_score` of a model's greedy translations of the test sentences."""
     model.eval()
     sources = translation_ids(translation_data().test)[0]
-    return translation_score(greedy(model, [ids[::-1] for ids in sources] if reverse else sources))
+    return translation_score(greedy(model, [_reversed(ids) for ids in sources] if reverse else sources))
 
 
 def seq2seq_translator(*, peeky: bool = False) -> Seq2Seq:
     """Lesson 11's model with the sizes of the translation task."""
     data = translation_data()
     return Seq2Seq(len(data.english), len(data.korean), TRANSLATION_EMBEDDING, TRANSLATION_HIDDEN, peeky=peeky)
+
+
+# name -> a new model; lessons 12 to 15 add theirs, and `results.TASKS["translation"]` names those that are run
+TRANSLATORS: dict[str, Callable[[], nn.Module]] = {
+    "seq2seq": seq2seq_translator,
+    "seq2seq, peeky": lambda: seq2seq_translator(peeky=True),
+}
+
+
+@cache
+def sums_data() -> tuple[text.Vocabulary, list[tuple[str, str]], list[tuple[str, str]]]:
+    """Characters, SUMS_TRAIN sums to train on and SUMS_TEST others to test on, of up to three digits: ("57+5", "62")."""
+    sums = datasets.addition(SUMS_TRAIN + SUMS_TEST, digits=3, seed=SUMS_SEED)
+    return text.Vocabulary("+0123456789"), sums[:SUMS_TRAIN], sums[SUMS_TRAIN:]
+
+
+def sums_ids(sums: Sequence[tuple[str, str]], *, reverse: bool = False) -> tuple[list[list[int]], list[list[int]]]:
+    """Id lists of the questions (from the end if `reverse`), and of the answers, from <sos> to <eos>."""
+    characters = sums_data()[0]
+    source = [characters.encode(question[::-1] if reverse else question, strict=True) for question, _ in sums]
+    return source, [characters.encode(answer, sos=True, eos=True, strict=True) for _, answer in sums]
+
+
+def sums_exact(model: Any, sums: Sequence[tuple[str, str]], *, reverse: bool = False) -> float:
+    """Share in percent of the sums whose answer, written greedily, is right in every digit."""
+    source, target = sums_ids(sums, reverse=reverse)
+    written = greedy(model, source, most=max(map(len, target)))
+    return 100 * float(np.mean([ours == theirs[1:-1] for ours, theirs in zip(written, target)]))
+
+
+def train_sums(name: str, seed: int) -> tuple[Seq2Seq, History]:
+    """One of SUMS_MODELS after SUMS_EPOCHS; the history's metric is the share of right held-out sums in percent."""
+    reverse, peeky = SUMS_MODELS[name]
+    characters, train_part, test_part = sums_data()
+    torch.manual_seed(seed)
+    model = Seq2Seq(len(characters), len(characters), SUMS_EMBEDDING, SUMS_HIDDEN, peeky=peeky)
+    history = train_in_one_cycle(
+        model, sums_ids(train_part, reverse=reverse), translation_loss, seed=seed, size=SUMS_BATCH, epochs=SUMS_EPOCHS, rate=SUMS_RATE,
+        evaluate=lambda model: sums_exact(model, test_part, reverse=reverse), description=f"{name}, seed {seed}",
+    )  # fmt: skip
+    return model, history
