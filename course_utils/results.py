@@ -110,6 +110,8 @@ RECURRENT = ("RNN", "LSTM", "GRU", "SRU")
 TASKS: dict[str, tuple[tuple[str, ...], int, Callable[[str, int], tuple[dict[str, float], int]]]] = {
     "adding": (RECURRENT, 3, _adding),
     "language": ((*RECURRENT, "SRU, 2 layers", "SRU, 4 layers"), 3, _language),
+    "sums": (("baseline", "reversed", "peeky", "both"), 3, _sums),
+    "translation": (("seq2seq", "seq2seq, peeky"), 3, _translation),
 }
 
 
