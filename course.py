@@ -6,7 +6,8 @@
                                       lessons NN; other arguments go to pytest, for example -k grammar
   python3 course.py reset NN ...      bring lessons back to their published state; yours is kept beside it
   python3 course.py store [NN ...]    for authors: run lessons in fresh kernels and store their outputs;
-                                      with --times measure only, and write nothing
+                                      with --times measure only, and write nothing; with --corpora store
+                                      exactly the cells that need a fetched corpus (others keep theirs)
   python3 course.py results [TASK ..] train every model on every shared task, as far as data/results.json
                                       lacks it; with --again from nothing
   python3 course.py bench             run the benchmarks, tests/bench_*.py
@@ -169,8 +170,8 @@ def reset(words):
 
 def store(words):
     paths, _, rest = lessons(words)
-    if rest not in ([], ["--times"]):
-        raise Trouble("store knows lessons' numbers and --times, not: " + " ".join(rest))
+    if not set(rest) <= {"--times", "--corpora"}:
+        raise Trouble("store knows lessons' numbers, --times and --corpora, not: " + " ".join(rest))
     return run("-m", "course_utils.storing", *(rest + paths), COURSE_THREADS="1", OMP_NUM_THREADS="1")
 
 

@@ -127,9 +127,14 @@ def _is_whole(path: Path, corpus: Corpus) -> bool:
 def available(name: str) -> bool:
     """Whether the file `name` is on this machine, whole and verified. Never uses the network.
 
-    Raises ValueError for a name outside CORPORA.
+    Raises ValueError for a name outside CORPORA, and CorpusError in place of False when the environment variable
+    COURSE_CORPORA_NEEDED is set (as course.py store --corpora does).
     """
-    return _is_whole(_place(name)[0], _corpus(name))
+    corpus, path = _corpus(name), _place(name)[0]
+    whole = _is_whole(path, corpus)
+    if not whole and os.environ.get("COURSE_CORPORA_NEEDED"):
+        raise CorpusError(f"{path} is needed here and is not there whole; from course_utils import datasets; datasets.fetch({name!r})")
+    return whole
 
 
 def fetch(name: str) -> Path:

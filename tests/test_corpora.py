@@ -179,6 +179,13 @@ def test_folder_instead_of_network(server: Server, tmp_path: Path, monkeypatch: 
     assert server.asked == []
 
 
+def test_needed_and_absent_is_an_error(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COURSE_CORPORA_NEEDED", "1")
+    with pytest.raises(CorpusError, match=r"small.txt is needed here and is not there whole; .*datasets.fetch\('small.txt'\)"):
+        available("small.txt")
+    assert server.asked == [] and fetch("small.txt") and available("small.txt")
+
+
 def test_unknown_names() -> None:
     for call in (fetch, available):
         with pytest.raises(ValueError, match=r"no corpus file 'shakespeare'; there are: tinyshakespeare.txt"):

@@ -314,7 +314,7 @@ def test_reset_without_a_published_copy_changes_nothing(root: Path, capsys: Any)
     (["reset"], "say which lessons"),
     (["lab", "--ServerApp.token="], "lab knows one lesson's number"),
     (["lab", "--ServerApp.ip=0.0.0.0"], "lab knows one lesson's number"),
-    (["store", "--force"], "store knows lessons' numbers"),
+    (["store", "--force"], "store knows lessons' numbers, --times and --corpora, not: --force"),
 ])
 def test_wrong_words_get_one_clear_line(root: Path, words: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     notebook(root / "notebooks" / "05_bptt.ipynb", "1 + 1")
@@ -382,3 +382,81 @@ def test_store_writes_nothing_when_a_cell_fails_or_only_times_are_asked(tmp_path
     assert " s " in printed.out and " MB" in printed.out
     assert storing.main([str(bad)]) == 1
     assert (bad.read_bytes(), good.read_bytes()) == before
+
+
+SLIDER = "import ipywidgets as w\nfrom IPython.display import display\ndisplay(w.IntSlider(value={}))"
+CORPUS = """import os
+from pathlib import Path
+from course_utils.corpora import CORPORA
+place = os.environ.get("COURSE_CORPORA", "")
+print("a corpus is here" if any((Path(place) / name).exists() for name in CORPORA) else "none")
+"""
+
+
+def with_corpora(path: Path, value: int = 7) -> Path:
+    """A lesson with a plain slider and a plain number, and two cells that need a corpus: what it says, and a slider."""
+    notebook(path, SLIDER.format(5), CORPUS, SLIDER.format(value), "1 + 1")
+    lesson: Any = nbformat.read(path, as_version=4)
+    for cell in lesson.cells[1:3]:
+        cell.metadata["tags"] = ["nbval-skip"]
+    nbformat.write(lesson, path)
+    return path
+
+
+def shown(path: Path) -> tuple[list[Any], list[int]]:
+    """Each cell's text (a slider's value), and the values of all sliders that are stored."""
+    lesson = json.loads(path.read_text())
+    states = lesson["metadata"].get("widgets", {}).get(storing.WIDGET_STATE, {}).get("state", {})
+    says: list[Any] = []
+    for cell in lesson["cells"]:
+        for output in cell["outputs"]:
+            data = output.get("data", {})
+            view = data.get(storing.WIDGET_VIEW)
+            says.append(states[view["model_id"]]["state"]["value"] if view else "".join(output.get("text") or data["text/plain"]).strip())
+    return says, sorted(state["state"]["value"] for state in states.values() if state["model_name"] == "IntSliderModel")
+
+
+def test_store_keeps_what_needs_a_corpus_and_with_corpora_stores_exactly_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    folder = tmp_path / "corpora"
+    folder.mkdir()
+    (folder / "tinyshakespeare.txt").write_text("")
+    monkeypatch.setenv("COURSE_CORPORA", str(folder))
+    path = with_corpora(tmp_path / "01_x.ipynb")
+    assert storing.main([str(path)]) == 0
+    assert shown(path) == ([5, "2"], [5]), "a plain run finds no corpus, and stores nothing where one is needed"
+    assert "no stored output (course.py store --corpora): cell-1, cell-2" in capsys.readouterr().out
+    assert storing.main(["--corpora", str(path)]) == 0
+    assert shown(path) == ([5, "a corpus is here", 7, "2"], [5, 7])
+    assert "2 cells need a corpus, changed: cell-1" in capsys.readouterr().out
+    once = path.read_bytes()
+    for options in ([], ["--corpora"], ["--corpora", "--times"], []):
+        assert storing.main([*options, str(path)]) == 0
+        assert path.read_bytes() == once
+    assert "all say what was stored" in capsys.readouterr().out
+
+    lesson: Any = nbformat.read(path, as_version=4)
+    lesson.cells[0].source, lesson.cells[1].source, lesson.cells[3].source = SLIDER.format(6), "print('new')", "1 + 2"
+    nbformat.write(lesson, path)
+    assert storing.main(["--corpora", "--times", str(path)]) == 0
+    assert "changed: cell-1" in capsys.readouterr().out
+    assert storing.main(["--corpora", str(path)]) == 0
+    assert shown(path) == ([5, "new", 7, "2"], [5, 7])
+    assert storing.main([str(path)]) == 0
+    assert shown(path) == ([6, "new", 7, "3"], [6, 7])
+
+
+def test_a_corpus_that_is_needed_and_absent_fails_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setenv("COURSE_CORPORA", str(tmp_path))
+    path = notebook(tmp_path / "01_x.ipynb", "from course_utils import datasets\ndatasets.available('chatbot_ko.csv')")
+    assert storing.main(["--times", str(path)]) == 0
+    assert storing.main(["--corpora", str(path)]) == 1
+    assert "chatbot_ko.csv is needed here and is not there whole" in capsys.readouterr().err
+
+
+def test_every_cell_that_needs_a_corpus_has_its_result_stored() -> None:
+    for path in sorted((Path(course.__file__).parent / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+        lesson: Any = nbformat.read(path, as_version=4)
+        for cell in filter(storing.needs_corpus, lesson.cells):
+            assert cell.outputs and "not here" not in storing.says(cell), f"{path.name}, {cell.id}: course.py store --corpora"
