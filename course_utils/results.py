@@ -81,6 +81,19 @@ def _language(name: str, seed: int) -> tuple[dict[str, float], int]:
     return found, _size(model)
 
 
+def _labels(task: str) -> Callable[[str, int], tuple[dict[str, float], int]]:
+    """Right labels in percent on the test, by the number of labelled sentences."""
+
+    def run(name: str, seed: int) -> tuple[dict[str, float], int]:
+        from . import tasks
+
+        data = {n: {"sentiment": tasks.sentiment_data, "tagging": tasks.tagging_data}[task](n, seed) for n in tasks.LABEL_COUNTS}
+        models = {n: tasks.train_labeller(some, seed, tasks.LAYERS[name]) for n, some in data.items()}
+        return {str(n): tasks.label_accuracy(models[n], some) for n, some in data.items()}, _size(models[10])
+
+    return run
+
+
 def _sums(name: str, seed: int) -> tuple[dict[str, float], int]:
     """Share of right held-out sums in percent after each epoch, and of sums of four digits at the end."""
     from . import datasets, tasks
@@ -110,6 +123,8 @@ RECURRENT = ("RNN", "LSTM", "GRU", "SRU")
 TASKS: dict[str, tuple[tuple[str, ...], int, Callable[[str, int], tuple[dict[str, float], int]]]] = {
     "adding": (RECURRENT, 3, _adding),
     "language": ((*RECURRENT, "SRU, 2 layers", "SRU, 4 layers"), 3, _language),
+    "sentiment": (RECURRENT, 3, _labels("sentiment")),
+    "tagging": (RECURRENT, 3, _labels("tagging")),
     "sums": (("baseline", "reversed", "peeky", "both"), 3, _sums),
     "translation": (("seq2seq", "seq2seq, peeky"), 3, _translation),
 }

@@ -2,7 +2,7 @@
 
 A layer is given as a function (D, H) -> module, called as `states, last = layer(x, initial=None)`, x (N, T, D) and
 states (N, T, H), as `LAYERS` has them. Lesson 05 introduces the adding problem, lesson 06 the language model and the
-agreement of its verbs, lesson 11 the translation.
+agreement of its verbs, lesson 07 sentiment and tags from few labels, lesson 11 the translation.
 """
 
 from __future__ import annotations
@@ -240,7 +240,7 @@ def agreement(model: nn.Module) -> NDArray[Any]:
 #   decode(memory, state, words (N, T)) -> logits (N, T, V), state
 SUMS_TRAIN, SUMS_TEST, SUMS_SEED = 45_000, 5_000, 11  # a textbook's sizes: https://github.com/oreilly-japan/deep-learning-from-scratch-2
 SUMS_HIDDEN, SUMS_EMBEDDING, SUMS_BATCH = 128, 16, 128
-SUMS_EPOCHS, SUMS_RATE, SUMS_SEEDS = 5, 0.012, 3  # the rate is the highest of one cycle
+SUMS_EPOCHS, SUMS_RATE, SUMS_SEEDS = 6, 0.01, 3  # the rate is the highest of one cycle
 SUMS_MODELS = {"baseline": (False, False), "reversed": (True, False), "peeky": (False, True), "both": (True, True)}  # reverse, peeky
 TRANSLATION_LENGTHS = range(3, 13)  # English words a sentence
 TRANSLATION_TRAIN, TRANSLATION_TEST, TRANSLATION_SEED, TRANSLATION_SEEDS = 1_200, 60, 11, 3  # different pairs of each length
@@ -465,3 +465,113 @@ def train_sums(name: str, seed: int) -> tuple[Seq2Seq, History]:
         evaluate=lambda model: sums_exact(model, test_part, reverse=reverse), description=f"{name}, seed {seed}",
     )  # fmt: skip
     return model, history
+
+
+# Few labels (lesson 07; lesson 16 fine-tunes on the same sentences)
+LABEL_COUNTS, LABEL_SEEDS, LABEL_SEED, LABEL_MOST, LABEL_TEST = (10, 100, 1000), 3, 7, 5_000, 1_000
+LABEL_SIZE, LABEL_BATCH, LABEL_PLAN = 32, 64, ((320, 1.5e-2), (120, 3e-3))  # (updates, learning rate), one after the other
+SENTIMENTS = ("negative", "neutral", "positive")
+TAGS = ("ADJ", "ADP", "ADV", "AUX", "DET", "NOUN", "PART", "PRON", "VERB")
+
+
+class Labelled(NamedTuple):
+    """Labelled sentences to train on and others to test on, the test the same for every n and seed."""
+
+    words: text.Vocabulary
+    names: tuple[str, ...]  # of the labels 0, 1, ...
+    train: list[list[int]]  # ids
+    train_labels: list[Any]  # one label a sentence (sentiment), or a list with one label a word (tags)
+    test: list[list[int]]
+    test_labels: list[Any]
+    train_pairs: list[grammar.Pair]
+    test_pairs: list[grammar.Pair]
+
+
+@cache
+def _label_pairs() -> tuple[list[grammar.Pair], list[grammar.Pair]]:
+    return grammar.split(LABEL_SEEDS * LABEL_MOST, LABEL_TEST, seed=LABEL_SEED)
+
+
+def _labelled(n: int, seed: int, name: str, names: tuple[str, ...], label: Callable[[grammar.Pair], Any]) -> Labelled:
+    if not (1 <= n <= LABEL_MOST and 0 <= seed < LABEL_SEEDS):
+        raise ValueError(f"n is 1 to {LABEL_MOST} and seed 0 to {LABEL_SEEDS - 1}; got n={n}, seed={seed}")
+    pool, test = _label_pairs()
+    train, words = pool[seed * LABEL_MOST :][:n], vocabulary(name)
+    ids, labels = ([[f(pair) for pair in part] for part in (train, test)] for f in (lambda pair: words.encode(getattr(pair, name)), label))
+    return Labelled(words, names, ids[0], labels[0], ids[1], labels[1], train, test)
+
+
+def sentiment_data(n: int, seed: int = 0, language: str = "english") -> Labelled:
+    """n sentences with their sentiment (0 negative, 1 neutral, 2 positive); another seed gives other sentences."""
+    return _labelled(n, seed, language, SENTIMENTS, lambda pair: pair.sentiment + 1)
+
+
+def tagging_data(n: int, seed: int = 0, language: str = "english") -> Labelled:
+    """n sentences with the universal part of speech of each word, as numbers of TAGS."""
+    tags = "tags" if language == "english" else "korean_tags"
+    return _labelled(n, seed, language, TAGS, lambda pair: [TAGS.index(tag) for tag in getattr(pair, tags)])
+
+
+def reverse_within(x: Tensor, mask: Tensor) -> Tensor:
+    """x (N, T, D) with the real steps of each row in reverse order, and its padding, behind them, where it was."""
+    steps = torch.arange(x.shape[1]).expand(mask.shape)  # (N, T)
+    order = torch.where(mask, mask.sum(dim=1, keepdim=True) - 1 - steps, steps)
+    return x.gather(1, order[..., None].expand(x.shape))
+
+
+class Labeller(nn.Module):
+    """Ids and mask (N, T) to scores of K labels, (N, K) for each sentence or (N, T, K) for each word.
+
+    Two layers, one of which reads backwards; for a sentence the largest number of each unit over its real steps.
+    """
+
+    def __init__(self, V: int, K: int, layer: Layer = LAYERS["RNN"], each_word: bool = False, size: int = LABEL_SIZE) -> None:
+        super().__init__()
+        self.each_word, self.embed = each_word, nn.Embedding(V, size)
+        self.ahead, self.back, self.head = layer(size, size), layer(size, size), nn.Linear(2 * size, K)
+        nn.init.normal_(self.embed.weight, std=0.5)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        x = self.embed(ids)  # (N, T, D)
+        back = reverse_within(self.back(reverse_within(x, mask))[0], mask)
+        states = torch.cat([self.ahead(x)[0], back], dim=2)  # (N, T, 2 H)
+        if not self.each_word:
+            states = states.masked_fill(~mask[..., None], -torch.inf).amax(dim=1)  # (N, 2 H)
+        scores: Tensor = self.head(states)
+        return scores
+
+
+def label_loss(model: nn.Module, batch: tuple[list[list[int]], list[Any]]) -> Tensor:
+    """Cross-entropy in nats per label of a batch (id lists, labels)."""
+    ids, mask = (torch.from_numpy(part) for part in text.pad(batch[0]))
+    scores = model(ids, mask)
+    return F.cross_entropy(scores if scores.ndim == 2 else scores[mask], torch.from_numpy(np.hstack(batch[1])))
+
+
+def train_labeller(data: Labelled, seed: int = 0, layer: Layer = LAYERS["RNN"], model: nn.Module | None = None) -> nn.Module:
+    """A model after LABEL_PLAN on the data's training part: a `Labeller`, unless another is given."""
+    torch.manual_seed(seed)
+    draw, lengths = np.random.default_rng(seed), [len(ids) for ids in data.train]
+    chosen = model or Labeller(len(data.words), len(data.names), layer, each_word=isinstance(data.train_labels[0], list))
+
+    def some() -> Iterator[tuple[Any, ...]]:
+        return text.batches(data.train, data.train_labels, size=LABEL_BATCH, rng=draw, lengths=lengths)
+
+    for updates, rate in LABEL_PLAN:
+        epochs = round(updates / -(-len(data.train) // LABEL_BATCH))
+        train(chosen, some, label_loss, epochs=epochs, lr=rate, description=f"{len(data.train)} sentences, seed {seed}")
+    return chosen.eval()
+
+
+@torch.no_grad()
+def predicted_labels(model: nn.Module, sentences: Sequence[list[int]]) -> NDArray[Any]:
+    """The label of the highest score: one a sentence, (sentences,), or one a word, all in a row, (words,)."""
+    ids, mask = (torch.from_numpy(part) for part in text.pad(sentences))
+    scores = model(ids, mask)
+    best: NDArray[Any] = (scores if scores.ndim == 2 else scores[mask]).argmax(dim=-1).numpy()
+    return best
+
+
+def label_accuracy(model: nn.Module, data: Labelled) -> float:
+    """Share in percent of the test's labels that the model gives."""
+    return 100 * float((predicted_labels(model, data.test) == np.hstack(data.test_labels)).mean())

@@ -145,3 +145,52 @@ def test_the_stored_file_is_whole() -> None:
     for task, (models, seeds, _) in results.TASKS.items():
         found = results.load(task)
         assert {model: [run.seed for run in found[model]] for model in models} == {model: list(range(seeds)) for model in models}
+
+
+def test_labelled_data_shares_its_test_and_never_its_training() -> None:
+    some, other = tasks.sentiment_data(100, 0), tasks.sentiment_data(50, 1)
+    assert some.test == other.test and len(some.test) == tasks.LABEL_TEST
+    assert some.train[:10] == tasks.sentiment_data(10, 0).train and some.train[:50] != other.train
+    assert [pair.sentiment + 1 for pair in some.train_pairs] == some.train_labels
+    held_out = {pair.english for pair in some.test_pairs}
+    assert not held_out & {pair.english for pair in tasks.sentiment_data(tasks.LABEL_MOST, 2).train_pairs}
+    with pytest.raises(ValueError, match="n is 1 to 5000 and seed 0 to 2; got n=6000"):
+        tasks.sentiment_data(6000)
+
+
+@pytest.mark.parametrize("language", grammar.LANGUAGES)
+def test_every_word_has_a_tag(language: str) -> None:
+    data = tasks.tagging_data(20, 2, language)
+    assert [len(ids) for ids in data.test] == [len(tags) for tags in data.test_labels]
+    pair = data.train_pairs[0]
+    tags = tuple(data.names[number] for number in data.train_labels[0])
+    assert tags == (pair.tags if language == "english" else pair.korean_tags)
+
+
+def test_reversing_within_the_real_length() -> None:
+    x, mask = torch.arange(1.0, 9).reshape(2, 4, 1), torch.tensor([[True] * 4, [True, True, False, False]])
+    turned = tasks.reverse_within(x, mask)
+    assert turned[:, :, 0].tolist() == [[4, 3, 2, 1], [6, 5, 7, 8]]
+    assert torch.equal(tasks.reverse_within(turned, mask), x)
+
+
+@pytest.mark.parametrize("each_word", [False, True])
+@pytest.mark.parametrize("name", tasks.LAYERS)
+def test_padding_changes_no_score_of_a_labeller(name: str, each_word: bool) -> None:
+    torch.manual_seed(0)
+    model = tasks.Labeller(9, 3, tasks.LAYERS[name], each_word, size=8).eval()
+    rows = [[4, 5, 6], [7, 8, 4, 5, 6]]
+    with torch.no_grad():
+        ids, mask = (torch.from_numpy(part) for part in text.pad(rows, 9))
+        together = model(ids, mask)
+        for row, scores in zip(rows, together):
+            alone = model(torch.tensor([row]), torch.ones(1, len(row), dtype=torch.bool))[0]
+            assert torch.allclose(scores[: len(row)] if each_word else scores, alone, atol=1e-6)
+
+
+def test_a_labeller_learns_from_few_labels_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "LABEL_PLAN", ((40, 1.5e-2),))
+    data = tasks.tagging_data(100)
+    first, second = (tasks.label_accuracy(tasks.train_labeller(data), data) for _ in range(2))
+    assert first == second > 70
+    assert tasks.predicted_labels(tasks.Labeller(len(data.words), 3), data.test).shape == (tasks.LABEL_TEST,)
