@@ -1,12 +1,17 @@
 """The fast SRU equals a plain loop of steps: outputs, last states, gradients; and it refuses what does not fit."""
 
+import importlib
+import sys
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from course_utils import sru
+from course_utils import sru, sru_kernels, sru_steps
 from course_utils.sru import SRU
 
 
@@ -37,7 +42,7 @@ def plain(layer: SRU, x: Tensor, initial: Tensor | None = None) -> tuple[Tensor,
 def gradients(function: Any, layer: SRU, x: Tensor, initial: Tensor | None) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     output, last = function(x, initial)
     chance = torch.Generator().manual_seed(5)
-    loss = sum((torch.randn(part.shape, generator=chance, dtype=part.dtype) * part).sum() for part in (output, last))
+    loss = sum((torch.randn(part.shape, generator=chance, dtype=torch.float64).to(part.dtype) * part).sum() for part in (output, last))
     names = dict(layer.named_parameters()) | {"x": x} | ({} if initial is None else {"initial": initial})
     return output, last, dict(zip(names, torch.autograd.grad(loss, list(names.values()))))
 
@@ -54,10 +59,8 @@ CASES = {  # (N, T, D, H), settings
     "stacked": ((3, 6, 4, 4), {"num_layers": 3}),
     "both directions": ((3, 7, 4, 4), {"bidirectional": True}),
     "both directions, stacked, time first": ((2, 5, 3, 4), {"bidirectional": True, "num_layers": 2, "batch_first": False}),
-    "segments": ((1, 101, 4, 4), {}),
-    "segments, both directions": ((2, 70, 3, 4), {"bidirectional": True}),
-    "segments, no highway": ((2, 64, 4, 4), {"highway": False}),
-    "wide, no segments": ((35, 40, 3, 32), {"bidirectional": True}),
+    "long": ((1, 301, 4, 4), {}),
+    "wide": ((35, 40, 3, 37), {"bidirectional": True}),
 }
 
 
@@ -72,15 +75,29 @@ def made(case: str, dtype: torch.dtype, given: bool) -> tuple[SRU, Tensor, Tenso
     return layer, x, torch.randn(states, batch, width, dtype=dtype, requires_grad=True) if given else None
 
 
+@pytest.fixture(params=["kernels", "steps"])
+def module(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Each way to compute the recurrence in turn."""
+    chosen = importlib.import_module(f"course_utils.sru_{request.param}")
+    monkeypatch.setattr(sru, "_recurrence", lambda x: chosen)
+    return chosen
+
+
+def test_kernels_serve_this_processor_and_steps_what_they_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    for dtype, name in [(torch.float32, "kernels"), (torch.float64, "kernels"), (torch.bfloat16, "steps")]:
+        assert sru._recurrence(torch.zeros(1, dtype=dtype)).__name__ == f"course_utils.sru_{name}"
+    assert sru._recurrence(torch.zeros(1, device="meta")) is sru_steps
+    sru._module.cache_clear()
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "course_utils.sru_kernels", None)  # what an import then meets is an ImportError
+        assert sru._recurrence(torch.zeros(1)) is sru_steps
+    sru._module.cache_clear()
+
+
 @pytest.mark.parametrize("given", [True, False], ids=["initial given", "initial zero"])
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("block", [None, 16], ids=["one block", "blocks of time"])
-def test_equal_to_a_plain_loop(case: str, given: bool, block: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_to_a_plain_loop(case: str, given: bool, module: ModuleType) -> None:
     layer, x, initial = made(case, torch.float64, given)
-    if block is not None:
-        steps = max(16, CASES[case][0][1] // 2 - 1)
-        monkeypatch.setattr(sru, "ROWS", CASES[case][0][0] * steps)
-        monkeypatch.setattr(sru, "NUMBERS", 1)
     ours = gradients(layer, layer, x, initial)
     theirs = gradients(lambda *values: plain(layer, *values), layer, x, initial)
     for a, b in zip(ours[:2], theirs[:2]):
@@ -90,7 +107,7 @@ def test_equal_to_a_plain_loop(case: str, given: bool, block: int | None, monkey
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_outputs_in_single_precision(case: str) -> None:
+def test_single_precision(case: str, module: ModuleType) -> None:
     layer, x, initial = made(case, torch.float32, True)
     for ours, theirs in zip(layer(x, initial), plain(layer, x, initial)):
         scale = max(1.0, float(theirs.detach().abs().max()))
@@ -99,6 +116,40 @@ def test_outputs_in_single_precision(case: str) -> None:
         for ours, theirs in zip(layer(x, initial), plain(layer, x, initial)):
             scale = max(1.0, float(theirs.abs().max()))
             torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6 * scale)
+    inexact = gradients(layer, layer, x, initial)[2]
+    exact = gradients(layer.double(), layer, *(part.detach().double().requires_grad_() for part in (x, initial)))[2]  # type: ignore[union-attr]
+    for name, gradient in exact.items():
+        assert float((inexact[name] - gradient).norm()) <= 2e-6 * float(gradient.norm()), name
+
+
+def test_sigmoid_of_the_kernels() -> None:
+    @sru_kernels.compiled
+    def fill(z: NDArray[Any], result: NDArray[Any]) -> None:
+        for i in range(len(z)):
+            result[i] = sru_kernels.sigmoid(z[i])
+
+    exact = np.concatenate([np.linspace(-110, 110, 100_001), np.linspace(-3, 3, 100_001)])
+    for dtype, error in ((np.float32, 2e-7), (np.float64, 1e-15)):
+        z = exact.astype(dtype)
+        result = np.empty_like(z)
+        fill(z, result)
+        np.testing.assert_allclose(result, 1 / (1 + np.exp(-z.astype(np.float64))), rtol=0, atol=error)
+        middle = np.abs(z) < 80  # where the result is small, it is exact in all its digits
+        np.testing.assert_allclose(result[middle], 1 / (1 + np.exp(-z[middle].astype(np.float64))), rtol=25 * error)
+        fill(np.array([np.nan, np.inf, -np.inf], dtype), edges := np.empty(3, dtype))
+        assert np.isnan(edges[0]) and edges[1] == 1 and 0 <= edges[2] < 1e-37
+
+
+@pytest.mark.parametrize("where", ["x", "initial", "weight_l0", "v_l0", "bias_l0"])
+def test_what_is_not_a_number_stays_so(where: str, module: ModuleType) -> None:
+    layer, x, initial = made("D = H", torch.float32, True)
+    tensors = dict(layer.named_parameters()) | {"x": x, "initial": initial}
+    with torch.no_grad():
+        tensors[where].flatten()[0] = torch.nan  # type: ignore[union-attr]
+    output, last = layer(x, initial)
+    assert output.isnan().any()
+    output.sum().backward()
+    assert layer.get_parameter("weight_l0").grad.isnan().any()  # type: ignore[union-attr]
 
 
 def test_the_plain_product_serves_where_onednn_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,28 +160,15 @@ def test_the_plain_product_serves_where_onednn_does_not(monkeypatch: pytest.Monk
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("bias", [0.0, 3.0, 8.0], ids=["forgets", "remembers", "hardly ever forgets"])
-def test_segments_give_what_single_steps_give(bias: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(1)
-    layer = SRU(4, 4).double()
-    with torch.no_grad():
-        layer.bias_l0[:4] = bias
-    x = torch.randn(1, 333, 4, dtype=torch.float64, requires_grad=True)
-    ours = gradients(layer, layer, x, None)
-    monkeypatch.setattr(sru, "SMALL", 0)
-    theirs = gradients(layer, layer, x, None)
-    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
-
-
 @pytest.mark.parametrize("case", ["D != H", "both directions", "no highway"])
-def test_gradcheck(case: str) -> None:
+def test_gradcheck(case: str, module: ModuleType) -> None:
     layer, x, initial = made(case, torch.float64, True)
     x, initial = x[:2, :4].detach().requires_grad_(), initial[:, :2].detach().requires_grad_()  # type: ignore[index]
     assert torch.autograd.gradcheck(lambda a, b, *_: layer(a, b), (x, initial, *layer.parameters()))
 
 
 @pytest.mark.parametrize("needed", ["x", "initial", "weight_l0", "v_l0", "bias_l0"])
-def test_one_gradient_alone(needed: str) -> None:
+def test_one_gradient_alone(needed: str, module: ModuleType) -> None:
     layer, x, initial = made("D != H", torch.float64, True)
     every = gradients(layer, layer, x, initial)[2][needed]
     tensors = dict(layer.named_parameters()) | {"x": x, "initial": initial}
@@ -138,11 +176,11 @@ def test_one_gradient_alone(needed: str) -> None:
         tensor.requires_grad_(name == needed)
     output, last = layer(x, initial)
     chance = torch.Generator().manual_seed(5)
-    loss = sum((torch.randn(part.shape, generator=chance, dtype=part.dtype) * part).sum() for part in (output, last))
+    loss = sum((torch.randn(part.shape, generator=chance, dtype=torch.float64).to(part.dtype) * part).sum() for part in (output, last))
     torch.testing.assert_close(torch.autograd.grad(loss, tensors[needed])[0], every)
 
 
-def test_twice_in_one_graph_and_backward_twice() -> None:
+def test_twice_in_one_graph_and_backward_twice(module: ModuleType) -> None:
     layer, x, _ = made("D = H", torch.float64, False)
 
     def twice(function: Any) -> Tensor:
@@ -155,7 +193,7 @@ def test_twice_in_one_graph_and_backward_twice() -> None:
     torch.testing.assert_close(first, torch.autograd.grad(ours, [x, *layer.parameters()]))
 
 
-def test_input_and_state_are_left_as_they_were() -> None:
+def test_input_and_state_are_left_as_they_were(module: ModuleType) -> None:
     layer, x, initial = made("time first", torch.float32, True)
     x = torch.randn(9, 3, 5)
     before, state = x.clone(), initial.detach().clone()  # type: ignore[union-attr]
