@@ -10,7 +10,7 @@ The unit, from Lei, Zhang, Wang, Dai and Artzi (2018), https://arxiv.org/abs/170
 Every state acts on itself alone, so that all products with x are one large product, and what is left to do
 step by step is a few operations on (N, H) numbers. What makes it fast:
 
-- The large product runs in oneDNN, not in torch.mm's library, which is up to twice as slow on some processors.
+- The large products run in the library that is quick on this processor (see `_prefers_onednn`).
 - All the rest of the way forward is one compiled kernel that goes through time once and leaves states and gates where
   it found the products; so is the way back, which leaves the gradients that two large products need. The kernels are
   in `sru_kernels` (processors) and `sru_triton` (NVIDIA's and AMD's GPUs); `sru_steps` does the same without them.
@@ -31,9 +31,15 @@ from . import sru_steps
 from .sru_steps import Plan
 
 
+@functools.cache
+def _prefers_onednn() -> bool:
+    """Whether to multiply by oneDNN: on AMD's processors, where MKL, torch.mm's library, takes older instructions."""
+    return getattr(_module("kernels"), "AMD", False) and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
 def _linear(rows: Tensor, weight: Tensor) -> Tensor:
-    """rows (M, D), weight (K, D) to rows @ weight.T (M, K), by oneDNN where it can, else as PyTorch does it."""
-    if rows.dtype == torch.float32 and rows.device.type == "cpu" and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+    """rows (M, D), weight (K, D) to rows @ weight.T (M, K)."""
+    if rows.dtype == torch.float32 and rows.device.type == "cpu" and _prefers_onednn():
         product: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, None, "none", [], "")
         return product
     return torch.nn.functional.linear(rows, weight)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from llvmlite.binding import get_host_cpu_name
 from numba import njit, types
 from numba.extending import overload
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from torch import Tensor
 from .sru_steps import Gradients, Plan
 
 Array = NDArray[Any]
+AMD = get_host_cpu_name().startswith("znver")
 SETTINGS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 
 
@@ -66,13 +68,13 @@ def _sigmoid(z: Any) -> Callable[[Any], Any]:
 @compiled
 def _forward(
     u: Array, x: Array, first: Array, v: Array, bias: Array, output: Array, last: Array, alpha: Any, highway: bool,
-    batch_first: bool, backwards: bool, begin: int, end: int,
+    batch_first: bool, backwards: bool,
 ) -> None:  # fmt: skip
-    """Sequences begin to end; u, x and output have a row for each (n, t), or (t, n)."""
+    """u, x and output have a row for each (n, t), or (t, n)."""
     (batch, H), width = first.shape, u.shape[1]
     steps, column = len(u) // batch, H if backwards else 0
-    for i in range(steps * (end - begin)):
-        t, n = (i % steps, begin + i // steps) if batch_first else (i // (end - begin), begin + i % (end - begin))
+    for i in range(steps * batch):
+        t, n = (i % steps, i // steps) if batch_first else (i // batch, i % batch)
         at = steps - 1 - t if backwards else t
         row = n * steps + at if batch_first else at * batch + n
         c, f, r, h = u[row, :H], u[row, H : 2 * H], u[row, 2 * H : 3 * H], output[row, column : column + H]
@@ -80,9 +82,9 @@ def _forward(
         if t == 0:
             before[:] = first[n]
         for j in range(H):
-            f[j] = sigmoid(f[j] + v[0, j] * before[j] + bias[j])
+            f[j] = sigmoid(f[j] + v[0, j] * before[j] + bias[0, j])
         for j in range(H):
-            r[j] = sigmoid(r[j] + v[1, j] * before[j] + bias[H + j])
+            r[j] = sigmoid(r[j] + v[1, j] * before[j] + bias[1, j])
         for j in range(H):
             c[j] += f[j] * (before[j] - c[j])
         before[:] = c
@@ -98,13 +100,13 @@ def _forward(
 @compiled
 def _backward(
     u: Array, x: Array, first: Array, v: Array, doutput: Array, carry: Array, du: Array, dx: Array, sums: Array, alpha: Any,
-    highway: bool, batch_first: bool, backwards: bool, begin: int, end: int,
+    highway: bool, batch_first: bool, backwards: bool,
 ) -> None:  # fmt: skip
-    """Sequences begin to end; adds to sums (4, H) dv_f, dv_r, db_f, db_r."""
+    """Adds to sums (4, H) dv_f, dv_r, db_f, db_r."""
     (batch, H), width = first.shape, u.shape[1]
     steps, column = len(u) // batch, H if backwards else 0
-    for i in range(steps * (end - begin) - 1, -1, -1):
-        t, n = (i % steps, begin + i // steps) if batch_first else (i // (end - begin), begin + i % (end - begin))
+    for i in range(steps * batch - 1, -1, -1):
+        t, n = (i % steps, i // steps) if batch_first else (i // batch, i % batch)
         at, step = (steps - 1 - t, -1) if backwards else (t, 1)
         row = n * steps + at if batch_first else at * batch + n
         before = first[n] if t == 0 else u[row - step if batch_first else row - step * batch, :H]
@@ -135,23 +137,19 @@ def _backward(
                 db[j] += dz[j]
 
 
-def _rows(values: Tensor) -> Array:
-    """(N, T, K) as an array (N * T, K) of the same numbers in the same place; (N, H) as it is."""
-    array: Array = values.detach().flatten(0, -2).numpy()
-    return array
+def _rows(*tensors: Tensor) -> list[Array]:
+    """Each (N, T, K) as an array (N * T, K) of the same numbers in the same place; (N, H) as it is."""
+    return [values.detach().numpy().reshape(-1, values.size(-1)) for values in tensors]
 
 
 def forward(u: Tensor, x: Tensor, first: Tensor, v: Tensor, bias: Tensor, output: Tensor, last: Tensor, plan: Plan) -> None:
-    arrays = [_rows(values) for values in (u, x, first, v, bias[None], output, last)]
-    arrays[4] = arrays[4][0]
-    alpha = arrays[0].dtype.type(plan.alpha)
-    _forward(*arrays, alpha, plan.highway, plan.batch_first, plan.backwards, 0, len(first))
+    arrays = _rows(u, x, first, v, bias.view(2, -1), output, last)
+    _forward(*arrays, arrays[0].dtype.type(plan.alpha), plan.highway, plan.batch_first, plan.backwards)
 
 
 def backward(u: Tensor, x: Tensor, first: Tensor, v: Tensor, doutput: Tensor, carry: Tensor, plan: Plan) -> Gradients:
     du, sums = torch.empty_like(u), v.new_zeros(4, v.size(1))
     dx = torch.empty_like(x) if plan.highway and u.size(2) == 3 * v.size(1) else None
-    arrays = [_rows(values) for values in (u, x, first, v, doutput, carry, du, x if dx is None else dx, sums)]
-    alpha = arrays[0].dtype.type(plan.alpha)
-    _backward(*arrays, alpha, plan.highway, plan.batch_first, plan.backwards, 0, len(first))
+    arrays = _rows(u, x, first, v, doutput, carry, du, x if dx is None else dx, sums)
+    _backward(*arrays, arrays[0].dtype.type(plan.alpha), plan.highway, plan.batch_first, plan.backwards)
     return du, dx, sums[:2], sums[2:].flatten()

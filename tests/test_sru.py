@@ -152,10 +152,11 @@ def test_what_is_not_a_number_stays_so(where: str, module: ModuleType) -> None:
     assert layer.get_parameter("weight_l0").grad.isnan().any()  # type: ignore[union-attr]
 
 
-def test_the_plain_product_serves_where_onednn_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_libraries_for_the_products(monkeypatch: pytest.MonkeyPatch) -> None:
     layer, x, initial = made("D != H", torch.float32, True)
+    monkeypatch.setattr(sru, "_prefers_onednn", lambda: True)
     ours = gradients(layer, layer, x, initial)
-    monkeypatch.setattr(sru, "_linear", torch.nn.functional.linear)
+    monkeypatch.setattr(sru, "_prefers_onednn", lambda: False)
     theirs = gradients(layer, layer, x, initial)
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
