@@ -64,13 +64,14 @@ def test_truncation_keeps_one_segment_and_is_exact_within_the_last(sizes: tuple[
 @pytest.mark.parametrize(
     ("place", "shape", "told"),
     [
-        (0, (7, 3, 2), r"x, as \(N, T, D\).*\(3, 3, 2\).*\(7, 3, 2\)"),  # time-major
-        (0, (3, 2), r"x, as \(N, T, D\)"),
-        (0, (3, 7, 4), r"\(3, 7, 2\)"),
-        (0, (3, 0, 2), "at least one time step"),
-        (1, (3, 4), r"h0, as \(N, H\)"),
-        (3, (5, 4), r"W_h, as \(H, H\)"),
-        (4, (1, 5), r"b, as \(H,\)"),
+        (0, (7, 3, 2), r"h0 has shape \(3, 5\); expected \(N=7, H=5\): .* is a batch \(T, N, ..\) given"),  # time-major
+        (0, (3, 2), r"x has shape \(3, 2\); expected \(N, T, D=2\)"),
+        (0, (3, 7, 4), r"axis 2 \(D\) is 4, not 2"),
+        (0, (3, 0, 2), r"axis 1 \(T\) is empty"),
+        (1, (4, 5), r"h0 has shape \(4, 5\); expected \(N=3, H=5\): axis 0 \(N\) is 4, not 3"),  # another batch's state
+        (1, (3, 4), r"h0 has shape \(3, 4\); expected \(N=3, H=5\)"),
+        (3, (5, 4), r"W_h has shape \(5, 4\); expected \(H=5, H=5\)"),
+        (4, (1, 5), r"b has shape \(1, 5\); expected \(H=5,\)"),
     ],
 )
 def test_a_wrong_shape_is_told_with_the_expected_one(forward: str, place: int, shape: tuple[int, ...], told: str) -> None:
