@@ -56,9 +56,10 @@ def _module(name: str) -> ModuleType:
 
 def _recurrence(x: Tensor) -> ModuleType:
     """The module whose `forward` and `backward` serve x."""
-    if x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64):
-        return _module("kernels")
-    return _module("triton") if x.device.type == "cuda" else sru_steps
+    names = {"cpu": "kernels", "cuda": "triton"}
+    if x.device.type in names and x.dtype in (torch.float32, torch.float64):
+        return _module(names[x.device.type])
+    return sru_steps
 
 
 class _Layer(torch.autograd.Function):

@@ -1,0 +1,57 @@
+"""The SRU's Triton kernels, run by Triton's interpreter where there is no GPU. tests/conftest.py leaves this file out
+where Triton is not installed: it comes with PyTorch's builds for GPUs, or by `pip install triton` on Linux."""
+
+import os
+from types import ModuleType
+
+import pytest
+import torch
+
+GPU = torch.cuda.is_available()
+if not GPU:
+    os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are defined
+
+from test_sru import CASES, gradients, made, plain  # noqa: E402
+
+from course_utils import sru, sru_triton  # noqa: E402
+from course_utils.sru import SRU  # noqa: E402
+
+DEVICE = "cuda" if GPU else "cpu"
+
+
+@pytest.fixture(autouse=True)
+def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    if GPU:
+        assert sru._recurrence(torch.zeros(1, device=DEVICE)) is sru_triton  # chosen by itself
+    monkeypatch.setattr(sru, "_recurrence", lambda x: sru_triton)
+    return sru_triton
+
+
+@pytest.mark.parametrize(
+    ("dtype", "given"), [(torch.float64, True), (torch.float64, False), (torch.float32, True)], ids=["double", "initial zero", "single"]
+)
+@pytest.mark.parametrize("case", sorted(set(CASES) - {"long"}))  # which takes the interpreter long
+def test_equal_to_a_plain_loop(case: str, dtype: torch.dtype, given: bool) -> None:
+    layer, x, initial = made(case, dtype, given)
+    layer = layer.to(DEVICE)
+    x, initial = (None if part is None else part.detach().to(DEVICE).requires_grad_() for part in (x, initial))
+    ours = gradients(layer, layer, x, initial)
+    exact = layer.double(), *(None if part is None else part.detach().double().requires_grad_() for part in (x, initial))
+    theirs = gradients(lambda *values: plain(layer, *values), *exact)
+    single = dtype == torch.float32
+    for a, b in zip(ours[:2], theirs[:2]):
+        scale = max(1.0, float(b.detach().abs().max()))
+        torch.testing.assert_close(a.double(), b, rtol=0, atol=1e-6 * scale if single else 1e-12)
+    for name, gradient in theirs[2].items():
+        assert float((ours[2][name] - gradient).norm()) <= (2e-6 if single else 1e-10) * float(gradient.norm()), name
+
+
+@pytest.mark.parametrize("width", [64, 65, 130])
+def test_several_blocks_of_units(width: int) -> None:
+    torch.manual_seed(0)
+    layer, x = SRU(width, width, bidirectional=True).double().to(DEVICE), torch.randn(2, 5, width, dtype=torch.float64, device=DEVICE)
+    ours, theirs = layer(x), plain(layer, x)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        torch.autograd.grad((ours[0] ** 2).sum(), list(layer.parameters())), torch.autograd.grad((theirs[0] ** 2).sum(), list(layer.parameters()))
+    )
