@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from . import datasets, grammar, text
+from .proofs import expect_shape
 from .training import History, train
 
 Layer = Callable[[int, int], nn.Module]
@@ -63,6 +64,7 @@ class Adder(nn.Module):
         self.layer, self.head = layer(2, hidden), nn.Linear(hidden, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        expect_shape("x", x, "N T 2")
         states, _ = self.layer(x)  # (N, T, H)
         sums: Tensor = self.head(states[:, -1])[:, 0]
         return sums
@@ -142,6 +144,8 @@ class LanguageModel(nn.Module):
             self.head.weight = self.embed.weight
 
     def forward(self, ids: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        expect_shape("ids", ids, "N T")
+        text.expect_ids("ids", ids, self.embed.num_embeddings)
         states, last = self.rnn(self.embed(ids), state)  # (N, T, H)
         return self.head(states), last
 
@@ -214,7 +218,7 @@ def agreement_clauses(pairs: Sequence[grammar.Pair]) -> list[Clause]:
 @torch.no_grad()
 def prefers_right(model: nn.Module, clauses: Sequence[Clause], words: text.Vocabulary) -> NDArray[Any]:
     """1 where P(right form) > P(wrong form) after the true prefix, 1/2 where equal, else 0: (clauses,)."""
-    ids, _ = text.pad([words.encode(clause.words[: clause.verb], sos=True) for clause in clauses])
+    ids, _ = text.pad([words.encode(clause.words[: clause.verb], sos=True, strict=True) for clause in clauses])
     at = torch.tensor([clause.verb for clause in clauses])
     parts = zip(torch.split(torch.from_numpy(ids), 100), torch.split(at, 100))
     logits = torch.cat([model(part)[0][torch.arange(len(part)), places] for part, places in parts])  # (clauses, V)
@@ -312,12 +316,19 @@ class Seq2Seq(nn.Module):
 
     def encode(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """From ids (N, S) to memory (N, H) and state (1, N, H): the encoder's state at each row's last real token."""
+        expect_shape("source", source, "N S")
+        text.expect_ids("source", source, self.source.num_embeddings)
+        lengths = (source != text.PAD).sum(dim=1)  # (N,)
+        if not lengths.all():
+            raise ValueError(f"source row {int(lengths.argmin())} is padding alone; expected at least one token, such as <eos>")
         states, _ = self.encoder(self.source(source))  # (N, S, H)
-        memory = states[torch.arange(len(source)), (source != text.PAD).sum(dim=1) - 1]
+        memory = states[torch.arange(len(source)), lengths - 1]
         return memory, memory[None]
 
     def decode(self, memory: Tensor, state: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
         """From words (N, T) and what came before to scores (N, T, V) of the next ones, and the state after them."""
+        expect_shape("words", words, "N T", N=len(memory))
+        text.expect_ids("words", words, self.target.num_embeddings)
         seen = [memory[:, None].expand(-1, words.shape[1], -1)] if self.peeky else []  # (N, T, H)
         states, state = self.decoder(torch.cat([self.target(words), *seen], dim=2), state)
         return self.head(torch.cat([states, *seen], dim=2)), state
@@ -532,6 +543,11 @@ class Labeller(nn.Module):
         nn.init.normal_(self.embed.weight, std=0.5)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        N, T = expect_shape("ids", ids, "N T")
+        expect_shape("mask", mask, "N T", N=N, T=T)
+        text.expect_ids("ids", ids, self.embed.num_embeddings)
+        if not (real := mask.any(dim=1)).all():
+            raise ValueError(f"mask row {int(real.int().argmin())} is False everywhere; expected at least one real token a row")
         x = self.embed(ids)  # (N, T, D)
         back = reverse_within(self.back(reverse_within(x, mask))[0], mask)
         states = torch.cat([self.ahead(x)[0], back], dim=2)  # (N, T, 2 H)

@@ -75,6 +75,16 @@ class Vocabulary:
         return found
 
 
+def expect_ids(name: str, ids: Any, V: int) -> None:
+    """Raise ValueError, saying where and what was expected, unless all ids (array or tensor) are of a vocabulary of V."""
+    numbers = np.asarray(ids)
+    if numbers.dtype.kind not in "iu":
+        raise ValueError(f"{name} holds {numbers.dtype} numbers; expected ids, whole numbers from 0 to {V - 1}")
+    if numbers.size and not (numbers.min() >= 0 and numbers.max() < V):
+        place = tuple(int(i) for i in np.argwhere((numbers < 0) | (numbers >= V))[0])
+        raise ValueError(f"{name} has the id {numbers[place]} at {place}; expected ids of this vocabulary, from 0 to {V - 1}")
+
+
 def pad(sequences: Sequence[Sequence[int]], length: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Ids (N, T), <pad> after each sequence's end, and the mask (N, T), True where a token is real.
 

@@ -1,0 +1,136 @@
+"""Wrong input meets an error that names what was expected, in every part that lessons share and in their hand-written layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from course_utils import metrics, proofs, sru, tasks, text, training
+from from_notebook import definitions
+from torch import nn
+
+WORDS = text.Vocabulary(["dog", "dogs", "run", "runs"])
+V = len(WORDS)
+
+
+def language_model(name: str = "RNN") -> nn.Module:
+    return tasks.LanguageModel(V, 6, tasks.LAYERS[name])
+
+
+def translator() -> tasks.Seq2Seq:
+    return tasks.Seq2Seq(V, V, 4, 6, peeky=True)
+
+
+def labeller(ids: list[list[int]], mask: list[list[bool]]) -> Any:
+    return tasks.Labeller(V, 3)(torch.tensor(ids), torch.tensor(mask))
+
+
+WRONG: dict[str, tuple[Callable[[], Any], str]] = {
+    # lengths that do not fit the mask
+    "accuracy, another mask": (lambda: metrics.accuracy([[1, 2]], [[1, 2]], [[True]]), r"predicted \(1, 2\), true \(1, 2\), mask \(1, 1\)"),
+    "accuracy, nothing real": (lambda: metrics.accuracy([1], [1], [False]), "the mask is False everywhere"),
+    "labels, another mask": (lambda: labeller([[4, 5, 6]], [[True, True]]), r"mask has shape \(1, 2\); expected \(N=1, T=3\)"),
+    "labels, mask turned": (lambda: labeller([[4, 5, 6]], [[True], [True], [True]]), r"mask.swapaxes\(0, 1\) would fit"),
+    "labels, a row of padding": (lambda: labeller([[4], [0]], [[True], [False]]), "mask row 1 is False everywhere; expected at least one"),
+    "a source of padding": (lambda: translator().encode(torch.tensor([[4, 3], [0, 0]])), "source row 1 is padding alone; expected at least"),
+    "longer than the length": (lambda: text.pad([[4], [4, 5, 6]], length=2), "sequence 1 has 3 tokens, but length is 2"),
+    "columns of two lengths": (lambda: list(text.batches([1, 2], [1], size=1)), r"must have one length; got \[1, 2\]"),
+    # tokens outside the vocabulary
+    "a word, strict": (lambda: WORDS.encode(["dgo"], strict=True), r"no token 'dgo' in this vocabulary of 8; similar: \['dog'"),
+    "an id to decode": (lambda: WORDS.decode([4, V]), "id 8 is outside this vocabulary: ids go from 0 to 7"),
+    "an id to a language model": (lambda: language_model()(torch.tensor([[2, 4], [2, V]])), r"ids has the id 8 at \(1, 1\); .* from 0 to 7"),
+    "a negative id": (lambda: language_model()(torch.tensor([[2, -1]])), r"ids has the id -1 at \(0, 1\)"),
+    "ids that are no whole numbers": (lambda: language_model()(torch.zeros(1, 2)), "ids holds float32 numbers; expected ids, whole"),
+    "an id to a source": (lambda: translator().encode(torch.tensor([[99]])), r"source has the id 99 at \(0, 0\)"),
+    "an id to a target": (lambda: translator().decode(*translator().encode(torch.tensor([[4]])), torch.tensor([[V]])), "words has the id 8"),
+    "an id to a labeller": (lambda: labeller([[V]], [[True]]), "ids has the id 8"),
+    "an id to the confusion matrix": (lambda: metrics.confusion_matrix([0, 3], [0, 1], 3), r"predicted has the id 3, outside 0..2"),
+    "an unknown word before a verb": (
+        lambda: tasks.prefers_right(language_model(), [tasks.Clause(("cats", "run"), 1, "runs", 0)], WORDS), "no token 'cats'",
+    ),
+    # an empty sequence
+    "nothing to pad": (lambda: text.pad([]), "at least one is needed"),
+    "an empty sequence to pad": (lambda: text.pad([[4], []]), "sequence 1 is empty; leave it out, or let it be <eos> alone"),
+    "<sos> alone": (lambda: tasks.next_token_loss(language_model(), ([[text.SOS]],)), r"expected \(N, T\), each at least 1: axis 1 \(T\) is empty"),
+    "no step to add": (lambda: tasks.Adder(tasks.LAYERS["RNN"])(torch.zeros(3, 0, 2)), r"axis 1 \(T\) is empty"),
+    "no step for the SRU": (lambda: sru.SRU(2, 3)(torch.zeros(3, 0, 2)), "with N and T at least 1"),
+    "no value": (lambda: metrics.band([]), "at least one value"),
+    "no words for purity": (lambda: metrics.purity([], []), "one cluster and one class an item"),
+    # a state of another batch
+    "words of another batch": (
+        lambda: translator().decode(torch.zeros(2, 6), torch.zeros(1, 2, 6), torch.tensor([[4]])), r"words has shape \(1, 1\); expected \(N=2, T\)",
+    ),
+    "the SRU's state": (lambda: sru.SRU(2, 3)(torch.zeros(4, 5, 2), torch.zeros(1, 3, 3)), r"initial has shape \(1, 3, 3\).*expected \(1, 4, 3\)"),
+    # (T, N, D) for (N, T, D), where it can be told
+    "features elsewhere": (lambda: tasks.Adder(tasks.LAYERS["RNN"])(torch.zeros(2, 5, 7)), r"axes 0 and 2 look swapped"),
+    "no feature axis": (lambda: tasks.Adder(tasks.LAYERS["RNN"])(torch.zeros(5, 7)), "2 axes, not 3"),
+    # proofs
+    "gradient of another shape": (
+        lambda: proofs.check_gradients(lambda: 0.0, {"x": np.ones(3)}, {"x": np.ones((3, 1))}), r"'x' has shape \(3, 1\), the parameter has \(3,\)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_the_error_names_what_was_expected(name: str) -> None:
+    call, told = WRONG[name]
+    with pytest.raises((ValueError, KeyError, IndexError), match=told):
+        call()
+
+
+@pytest.mark.parametrize("name", tasks.LAYERS)
+def test_a_state_of_another_batch_is_told_by_every_layer(name: str) -> None:
+    model = language_model(name)
+    _, state = model(torch.full((3, 2), 4))
+    with pytest.raises((ValueError, RuntimeError), match=r"(?i)expected.*(2, 6|\[2, 6\])"):
+        model(torch.full((2, 2), 4), state)
+
+
+def test_right_ids_pass() -> None:
+    text.expect_ids("ids", np.array([[0, V - 1]]), V)
+    text.expect_ids("ids", torch.tensor([[0], [V - 1]]), V)
+    text.expect_ids("ids", np.zeros((2, 0), int), V)
+
+
+@pytest.mark.parametrize("place", ["input", "target", "weight"])
+def test_training_stops_at_the_first_number_that_is_none(place: str) -> None:
+    model, x, y = nn.Linear(2, 1), torch.ones(4, 2), torch.ones(4, 1)
+    with torch.no_grad():
+        {"input": x, "target": y, "weight": model.weight}[place][0, 0] = torch.nan
+    before = model.bias.detach().clone()
+    with pytest.raises(FloatingPointError, match=r"step 0 \(epoch 0\): loss nan.*smaller learning rate"):
+        training.train(model, lambda: [(x, y)], tasks.squared_error, epochs=1)
+    assert torch.equal(model.bias, before), "no step was made"
+
+
+# The layers that lessons write by hand: x (T, N, D) for (N, T, D) shows at the state, whose batch size is N
+
+FORWARD = {4: lambda f, x, h, W_x, W_h, b: f(x, W_x, W_h, b, h_0=h), 5: lambda f, x, h, W_x, W_h, b: f(x, h, W_x, W_h, b)}
+
+
+@pytest.mark.parametrize("lesson", FORWARD)
+@pytest.mark.parametrize(
+    ("x", "h", "told"),
+    [
+        ((5, 3, 2), (3, 4), r"\(N=5, H=4\): axis 0 \(N\) is 3, not 5; 3 is T here, is a batch \(T, N, ..\) given"),
+        ((3, 5, 2), (2, 4), r"\(N=3, H=4\): axis 0 \(N\) is 2, not 3"),
+        ((3, 5, 2), (1, 4), r"\(N=3, H=4\): axis 0 \(N\) is 1, not 3"),
+        ((3, 2, 5), (3, 4), r"\(N, T, D=2\): axes 1 and 2 look swapped"),
+        ((3, 2), (3, 4), r"\(N, T, D=2\): 2 axes, not 3"),
+        ((3, 0, 2), (3, 4), r"axis 1 \(T\) is empty"),
+    ],
+)
+def test_hand_written_layers_tell_a_wrong_shape(lesson: int, x: tuple[int, ...], h: tuple[int, ...], told: str) -> None:
+    forward = definitions(lesson)["rnn_forward"]
+    with pytest.raises(ValueError, match=told):
+        FORWARD[lesson](forward, np.ones(x), np.ones(h), np.ones((2, 4)), np.eye(4), np.zeros(4))
+
+
+def test_the_hand_written_loss_tells_a_wrong_mask() -> None:
+    loss = definitions(6)["cross_entropy"]
+    for wrong in (np.ones((5, 3)), np.ones((3, 1)), np.ones(5)):
+        with pytest.raises(ValueError, match=r"mask has shape .*; expected \(N=3, T=5\)"):
+            loss(np.zeros((3, 5, 7)), np.zeros((3, 5), int), wrong)
