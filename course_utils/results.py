@@ -115,7 +115,22 @@ def _translation(name: str, seed: int) -> tuple[dict[str, float], int]:
     tasks.train_translator(model, seed)
     score = tasks.translate_test(model)
     by_length = {f"exact {low}-{high}": float(share) for (low, high), share in zip(tasks.TRANSLATION_BINS, score.by_length)}
-    return {"exact": score.exact, "tokens": score.tokens, **by_length}, _size(model)
+    found = {"exact": score.exact, "tokens": score.tokens, **by_length}
+    if name.startswith("attention"):
+        found["alignment error"] = tasks.translation_alignment_error(model)
+    return found, _size(model)
+
+
+def _dates(name: str, seed: int) -> tuple[dict[str, float], int]:
+    """Dates read without a fault, in percent."""
+    import torch
+
+    from . import tasks
+
+    torch.manual_seed(seed)
+    model = tasks.dates_translator(name.removeprefix("attention, ") if name.startswith("attention") else None)
+    tasks.train_dates(model, seed)
+    return {"exact": tasks.dates_exact(model)}, _size(model)
 
 
 RECURRENT = ("RNN", "LSTM", "GRU", "SRU")
@@ -126,7 +141,12 @@ TASKS: dict[str, tuple[tuple[str, ...], int, Callable[[str, int], tuple[dict[str
     "sentiment": (RECURRENT, 3, _labels("sentiment")),
     "tagging": (RECURRENT, 3, _labels("tagging")),
     "sums": (("baseline", "reversed", "peeky", "both"), 3, _sums),
-    "translation": (("seq2seq", "seq2seq, peeky"), 3, _translation),
+    "translation": (
+        ("seq2seq", "seq2seq, peeky", "attention, dot", "attention, general", "attention, additive", "attention, dot, one way"),
+        3,
+        _translation,
+    ),
+    "dates": (("no attention", "attention, dot", "attention, general", "attention, additive"), 3, _dates),
 }
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from . import datasets, grammar, text
+from .attention import AttentionTranslator, alignment_error, weights_on_truth
 from .proofs import expect_shape
 from .training import History, train
 
@@ -437,11 +438,79 @@ def seq2seq_translator(*, peeky: bool = False) -> Seq2Seq:
     return Seq2Seq(len(data.english), len(data.korean), TRANSLATION_EMBEDDING, TRANSLATION_HIDDEN, peeky=peeky)
 
 
+def attention_translator(score: str | None, *, both_ways: bool = True) -> AttentionTranslator:
+    """Lesson 12's model with the sizes of the translation task."""
+    data, sizes = translation_data(), (TRANSLATION_EMBEDDING, TRANSLATION_HIDDEN)
+    return AttentionTranslator(len(data.english), len(data.korean), *sizes, score, both_ways=both_ways)
+
+
+def translation_alignment_error(model: Any) -> float:
+    """`alignment_error` on the test pairs of a translator that has `decode_and_look`."""
+    model.eval()
+    pairs = translation_data().test
+    return alignment_error(weights_on_truth(model, *translation_ids(pairs)), pairs)
+
+
 # name -> a new model; lessons 12 to 15 add theirs, and `results.TASKS["translation"]` names those that are run
 TRANSLATORS: dict[str, Callable[[], nn.Module]] = {
     "seq2seq": seq2seq_translator,
     "seq2seq, peeky": lambda: seq2seq_translator(peeky=True),
+    "attention, dot": lambda: attention_translator("dot"),
+    "attention, general": lambda: attention_translator("general"),
+    "attention, additive": lambda: attention_translator("additive"),
+    "attention, dot, one way": lambda: attention_translator("dot", both_ways=False),
 }
+
+
+# Dates of many locales into ISO 8601 (lesson 12)
+DATES_TRAIN, DATES_TEST, DATES_SEEDS = 20_000, 2_000, 3
+DATES_HIDDEN, DATES_EMBEDDING, DATES_BATCH, DATES_EPOCHS, DATES_RATE = 64, 32, 64, 2, 0.01
+
+
+class Dates(NamedTuple):
+    """Date texts, all different, and the vocabularies of their characters and of the ISO form's."""
+
+    letters: text.Vocabulary
+    digits: text.Vocabulary
+    train: list[datasets.DateText]
+    test: list[datasets.DateText]
+
+
+@cache
+def dates_data() -> Dates:
+    """DATES_TRAIN texts to train on and DATES_TEST others, of all of DATE_LOCALES; a day may be in both in other forms."""
+    every = datasets.dates(DATES_TRAIN + DATES_TEST)
+    train_part = every[:DATES_TRAIN]
+    return Dates(text.Vocabulary.build(date.text for date in train_part), text.Vocabulary("-0123456789"), train_part, every[DATES_TRAIN:])
+
+
+def dates_ids(some: Sequence[datasets.DateText]) -> tuple[list[list[int]], list[list[int]]]:
+    """Id lists of the texts' characters, ending in <eos>, and of their ISO forms, from <sos> to <eos>."""
+    data = dates_data()
+    return [data.letters.encode(date.text, eos=True) for date in some], [data.digits.encode(date.iso, sos=True, eos=True) for date in some]
+
+
+def dates_translator(score: str | None) -> AttentionTranslator:
+    """Lesson 12's model with the sizes of the dates task; score None for the same without attention."""
+    data = dates_data()
+    return AttentionTranslator(len(data.letters), len(data.digits), DATES_EMBEDDING, DATES_HIDDEN, score)
+
+
+def train_dates(model: nn.Module, seed: int) -> History:
+    """DATES_EPOCHS over all training dates, batches of similar length. The caller makes the model, after `torch.manual_seed`."""
+    source, target = dates_ids(dates_data().train)
+    return train_in_one_cycle(
+        model, (source, target), translation_loss, seed=seed, size=DATES_BATCH, epochs=DATES_EPOCHS, rate=DATES_RATE,
+        lengths=[len(ids) for ids in source], description=f"dates, seed {seed}",
+    )  # fmt: skip
+
+
+def dates_exact(model: Any, some: Sequence[datasets.DateText] | None = None) -> float:
+    """Share in percent of date texts (None: the test's) whose ISO form the model writes without a fault."""
+    model.eval()
+    source, target = dates_ids(dates_data().test if some is None else some)
+    written = greedy(model, source, most=11)  # ten characters and <eos>
+    return 100 * float(np.mean([ours == theirs[1:-1] for ours, theirs in zip(written, target)]))
 
 
 @cache
@@ -582,10 +651,12 @@ def train_labeller(data: Labelled, seed: int = 0, layer: Layer = LAYERS["RNN"], 
 @torch.no_grad()
 def predicted_labels(model: nn.Module, sentences: Sequence[list[int]]) -> NDArray[Any]:
     """The label of the highest score: one a sentence, (sentences,), or one a word, all in a row, (words,)."""
-    ids, mask = (torch.from_numpy(part) for part in text.pad(sentences))
-    scores = model(ids, mask)
-    best: NDArray[Any] = (scores if scores.ndim == 2 else scores[mask]).argmax(dim=-1).numpy()
-    return best
+    best: list[NDArray[Any]] = []
+    for (some,) in text.batches(sentences, size=100):  # few at a time: (N, T, H) is large
+        ids, mask = (torch.from_numpy(part) for part in text.pad(some))
+        scores = model(ids, mask)
+        best.append((scores if scores.ndim == 2 else scores[mask]).argmax(dim=-1).numpy())
+    return np.concatenate(best)
 
 
 def label_accuracy(model: nn.Module, data: Labelled) -> float:
