@@ -10,7 +10,8 @@ The unit, from Lei, Zhang, Wang, Dai and Artzi (2018), https://arxiv.org/abs/170
 Every state acts on itself alone, so that all products with x are one large product, and what is left to do
 step by step is a few operations on (N, H) numbers. What makes it fast:
 
-- The large products run in the library that is quick on this processor (see `_prefers_onednn`).
+- The large products run in the library that is quick on this processor (see `_prefers_onednn`), a block that fits the
+  cache at a time: the steps, or the sequences, that lie together in memory.
 - All the rest of the way forward is one compiled kernel that goes through time once and leaves states and gates where
   it found the products; so is the way back, which leaves the gradients that two large products need. The kernels are
   in `sru_kernels` (processors) and `sru_triton` (NVIDIA's and AMD's GPUs); `sru_steps` does the same without them.
@@ -18,9 +19,12 @@ step by step is a few operations on (N, H) numbers. What makes it fast:
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import math
+import mmap
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -30,6 +34,9 @@ from torch import Tensor
 from . import sru_steps
 from .sru_steps import Plan
 
+LARGE = 1 << 25  # bytes: what is smaller, the C library keeps for the next call
+NUMBERS = 1 << 20  # products of x that are worked on together, so that they are still in the cache when next needed
+
 
 @functools.cache
 def _prefers_onednn() -> bool:
@@ -37,12 +44,27 @@ def _prefers_onednn() -> bool:
     return getattr(_module("kernels"), "AMD", False) and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
-def _linear(rows: Tensor, weight: Tensor) -> Tensor:
-    """rows (M, D), weight (K, D) to rows @ weight.T (M, K)."""
-    if rows.dtype == torch.float32 and rows.device.type == "cpu" and _prefers_onednn():
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, None, "none", [], "")
-        return product
-    return torch.nn.functional.linear(rows, weight)
+def _empty(like: Tensor, *shape: int) -> Tensor:
+    """A tensor with nothing in it yet; a large one in pages of 2 MB where the system has them. For what is as large as that
+    comes fresh from the system each time, and its 4 KB pages cost more than a microsecond each at their first use."""
+    size = math.prod(shape) * like.element_size()
+    if sys.platform != "linux" or size < LARGE or like.device.type != "cpu":
+        return like.new_empty(shape)
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a system without such pages
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(memory, dtype=like.dtype).view(shape)
+
+
+def _multiply(a: Tensor, b: Tensor, out: Tensor, add: bool = False) -> None:
+    """a @ b (M, K), written to `out` or added to it."""
+    if a.dtype == torch.float32 and a.device.type == "cpu" and _prefers_onednn():
+        product = torch.ops.mkldnn._linear_pointwise(a, b.t(), None, "none", [], "")
+        out.add_(product) if add else out.copy_(product)
+    elif add:
+        out.addmm_(a, b)
+    else:
+        torch.mm(a, b, out=out)
 
 
 @functools.cache
@@ -62,6 +84,13 @@ def _recurrence(x: Tensor) -> ModuleType:
     return sru_steps
 
 
+def _blocks(u: Tensor, backwards: bool) -> list[tuple[int, int]]:
+    """Where the parts of u (N, T, kH), or (T, N, kH), begin and end that are worked on together, in the order of time."""
+    size = len(u) if u.device.type != "cpu" else max(1, NUMBERS // (u.size(1) * u.size(2)))
+    blocks = [(begin, min(begin + size, len(u))) for begin in range(0, len(u), size)]
+    return blocks[::-1] if backwards else blocks
+
+
 class _Layer(torch.autograd.Function):
     """One layer, all directions: x (N, T, D), initial (directions, N, H) to output (N, T, directions * H) and last states.
 
@@ -74,13 +103,15 @@ class _Layer(torch.autograd.Function):
         ctx: Any, x: Tensor, initial: Tensor, alpha: float, highway: bool, batch_first: bool, *weights: Tensor
     ) -> tuple[Tensor, Tensor]:
         x, initial = x.contiguous(), initial.contiguous()
-        (directions, _, width), products = initial.shape, []
-        output, last = x.new_empty(*x.shape[:2], directions * width), torch.empty_like(initial)
+        directions, _, width = initial.shape
+        output, last, products = _empty(x, *x.shape[:2], directions * width), initial.clone(), []
         for d in range(directions):
             weight, v, bias = weights[3 * d : 3 * d + 3]
-            u = _linear(x.flatten(0, 1), weight).view(*x.shape[:2], -1)
-            plan = Plan(alpha, highway, batch_first, d == 1)
-            _recurrence(x).forward(u, x, initial[d], v, bias, output, last[d], plan)
+            u, plan = _empty(x, *x.shape[:2], len(weight)), Plan(alpha, highway, batch_first, d == 1)
+            for begin, end in _blocks(u, plan.backwards):
+                part, rows, state = u[begin:end], x[begin:end], last[d, begin:end] if batch_first else last[d]
+                _multiply(rows.flatten(0, 1), weight.t(), part.flatten(0, 1))
+                _recurrence(x).forward(part, rows, state, v, bias, output[begin:end], plan)
             products.append(u)
         ctx.save_for_backward(x, initial, *products, *weights)
         ctx.settings = alpha, highway, batch_first
@@ -91,23 +122,30 @@ class _Layer(torch.autograd.Function):
     def backward(ctx: Any, doutput: Tensor, dlast: Tensor) -> tuple[Tensor | None, ...]:
         x, initial, *rest = ctx.saved_tensors
         alpha, highway, batch_first = ctx.settings
-        directions = len(initial)
+        (directions, _, width), needed = initial.shape, ctx.needs_input_grad
         products, weights = rest[:directions], rest[directions:]
         doutput, dinitial = doutput.contiguous(), dlast.clone(memory_format=torch.contiguous_format)
-        rows, dx, dweights = x.flatten(0, 1), None, []
+        dx, gradients = _empty(x, *x.shape) if needed[0] else None, [torch.zeros_like(weight) for weight in weights]
         for d, u in enumerate(products):
-            weight, v, _ = weights[3 * d : 3 * d + 3]
-            plan = Plan(alpha, highway, batch_first, d == 1)
-            du, straight, dv, dbias = _recurrence(x).backward(u, x, initial[d], v, doutput, dinitial[d], plan)
-            flat, dweight = du.flatten(0, 1), None
-            if ctx.needs_input_grad[5 + 3 * d]:
-                dweight = _linear(rows.t(), flat.t()).t()
-            if ctx.needs_input_grad[0]:
-                part = _linear(flat, weight.t()).view_as(x)
-                part = part if straight is None else part.add_(straight)
-                dx = part if dx is None else dx.add_(part)
-            dweights += [dweight, dv, dbias]
-        return dx, dinitial, None, None, None, *dweights
+            (weight, v, _), (dweight, dv, dbias) = weights[3 * d : 3 * d + 3], gradients[3 * d : 3 * d + 3]
+            plan, blocks = Plan(alpha, highway, batch_first, d == 1), _blocks(u, d == 1)
+            for begin, end in reversed(blocks):
+                rows, first, carry = x[begin:end], initial[d], dinitial[d]
+                if batch_first:
+                    first, carry = first[begin:end], carry[begin:end]
+                elif (begin, end) != blocks[0]:
+                    first = u[end if plan.backwards else begin - 1, :, :width].contiguous()
+                du, straight, *small = _recurrence(x).backward(u[begin:end], rows, first, v, doutput[begin:end], carry, plan)
+                dv += small[0]
+                dbias += small[1]
+                if needed[5 + 3 * d]:
+                    _multiply(du.flatten(0, 1).t(), rows.flatten(0, 1), dweight, add=True)
+                if dx is not None:
+                    part = dx[begin:end]
+                    if straight is not None:
+                        part.add_(straight) if d else part.copy_(straight)
+                    _multiply(du.flatten(0, 1), weight, part.flatten(0, 1), add=d > 0 or straight is not None)
+        return dx, dinitial, None, None, None, *gradients
 
 
 class SRU(torch.nn.Module):

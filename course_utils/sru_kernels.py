@@ -67,20 +67,18 @@ def _sigmoid(z: Any) -> Callable[[Any], Any]:
 
 @compiled
 def _forward(
-    u: Array, x: Array, first: Array, v: Array, bias: Array, output: Array, last: Array, alpha: Any, highway: bool,
-    batch_first: bool, backwards: bool,
+    u: Array, x: Array, state: Array, v: Array, bias: Array, output: Array, alpha: Any, highway: bool, batch_first: bool,
+    backwards: bool,
 ) -> None:  # fmt: skip
     """u, x and output have a row for each (n, t), or (t, n)."""
-    (batch, H), width = first.shape, u.shape[1]
+    (batch, H), width = state.shape, u.shape[1]
     steps, column = len(u) // batch, H if backwards else 0
     for i in range(steps * batch):
         t, n = (i % steps, i // steps) if batch_first else (i // batch, i % batch)
         at = steps - 1 - t if backwards else t
         row = n * steps + at if batch_first else at * batch + n
         c, f, r, h = u[row, :H], u[row, H : 2 * H], u[row, 2 * H : 3 * H], output[row, column : column + H]
-        before = last[n]
-        if t == 0:
-            before[:] = first[n]
+        before = state[n]
         for j in range(H):
             f[j] = sigmoid(f[j] + v[0, j] * before[j] + bias[0, j])
         for j in range(H):
@@ -142,8 +140,8 @@ def _rows(*tensors: Tensor) -> list[Array]:
     return [values.detach().numpy().reshape(-1, values.size(-1)) for values in tensors]
 
 
-def forward(u: Tensor, x: Tensor, first: Tensor, v: Tensor, bias: Tensor, output: Tensor, last: Tensor, plan: Plan) -> None:
-    arrays = _rows(u, x, first, v, bias.view(2, -1), output, last)
+def forward(u: Tensor, x: Tensor, state: Tensor, v: Tensor, bias: Tensor, output: Tensor, plan: Plan) -> None:
+    arrays = _rows(u, x, state, v, bias.view(2, -1), output)
     _forward(*arrays, arrays[0].dtype.type(plan.alpha), plan.highway, plan.batch_first, plan.backwards)
 
 

@@ -4,9 +4,10 @@
 
 - u (N, T, kH), or (T, N, kH) if not plan.batch_first: the products of x with W, W_f, W_r and perhaps W_s. `forward`
   writes states over the first, gates f and r over the next two; `backward` reads them.
-- x (N, T, D): what the highway carries when k is 3. first (N, H): c_0. v (2, H): v_f, v_r. bias (2H): b_f, b_r.
+- x (N, T, D): what the highway carries when k is 3. v (2, H): v_f, v_r. bias (2H): b_f, b_r.
 - output (N, T, directions * H): h is written into its first or, for the direction back in time, second H columns.
-- last, carry (N, H): c_T is written to `last`; dL/dc_T stands in `carry`, and dL/dc_0 after `backward`.
+- state, first, carry (N, H): `forward` finds c_0 in `state` and leaves c_T there; `backward` is given c_0 as `first`,
+  finds dL/dc_T in `carry` and leaves dL/dc_0 there.
 - `backward` gives dL/du, the highway's part of dL/dx (None unless it carries x), dL/dv and dL/dbias.
 """
 
@@ -46,15 +47,15 @@ def _moved(values: Tensor, edge: Tensor, later: bool) -> Tensor:
     return torch.cat((edge[None], values[:-1])) if later else torch.cat((values[1:], edge[None]))
 
 
-def forward(u: Tensor, x: Tensor, first: Tensor, v: Tensor, bias: Tensor, output: Tensor, last: Tensor, plan: Plan) -> None:
+def forward(u: Tensor, x: Tensor, state: Tensor, v: Tensor, bias: Tensor, output: Tensor, plan: Plan) -> None:
     width = v.size(1)
     c, f, r, straight = _parts(u, x, width, plan)
     f.add_(bias[:width])
-    state = first
+    first, before = state.clone(), state
     for t in reversed(range(len(c))) if plan.backwards else range(len(c)):
-        torch.addcmul(f[t], v[0], state, out=f[t]).sigmoid_()
-        state = torch.lerp(c[t], state, f[t], out=c[t])
-    last.copy_(state)
+        torch.addcmul(f[t], v[0], before, out=f[t]).sigmoid_()
+        before = torch.lerp(c[t], before, f[t], out=c[t])
+    state.copy_(before)
     r.add_(bias[width:]).addcmul_(v[1], _moved(c, first, not plan.backwards)).sigmoid_()
     _columns(output, width, plan).copy_(torch.lerp(straight * plan.alpha, c, r) if plan.highway else r * c)
 

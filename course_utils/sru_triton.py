@@ -20,7 +20,7 @@ BLOCK = 64  # units to a program: small, so that a small batch too keeps the who
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _forward(  # type: ignore[no-untyped-def]
-    u, straight, first, v, bias, output, last, steps, H, row_n, row_t, u_row, straight_row, output_row,
+    u, straight, state, v, bias, output, steps, H, row_n, row_t, u_row, straight_row, output_row,
     alpha: tl.constexpr, highway: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Pointers to the first step that is taken; row_n, row_t: rows from one sequence, one step to the next."""
@@ -28,7 +28,7 @@ def _forward(  # type: ignore[no-untyped-def]
     real = j < H
     v_f, v_r = tl.load(v + j, real, 0.0), tl.load(v + H + j, real, 0.0)
     b_f, b_r = tl.load(bias + j, real, 0.0), tl.load(bias + H + j, real, 0.0)
-    c = tl.load(first + n * H + j, real, 0.0)
+    c = tl.load(state + n * H + j, real, 0.0)
     at, straight_at = u + n * row_n * u_row + j, straight + n * row_n * straight_row + j
     output_at = output + n * row_n * output_row + j
     u_c, z_f, z_r = tl.load(at, real, 0.0), tl.load(at + H, real, 0.0), tl.load(at + 2 * H, real, 0.0)
@@ -50,7 +50,7 @@ def _forward(  # type: ignore[no-untyped-def]
         tl.store(output_at, h, real)
         at, output_at = following, output_at + row_t * output_row
         u_c, z_f, z_r, s = next_c, next_f, next_r, next_s
-    tl.store(last + n * H + j, c, real)
+    tl.store(state + n * H + j, c, real)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -108,7 +108,7 @@ def _launch(kernel: Any, u: Tensor, straight: Tensor, output: Tensor, arguments:
     width = arguments[3].size(1)
     edges = [part.select(1 if plan.batch_first else 0, 0 if ahead else -1) if part.dim() == 3 else part for part in arguments]
     strides = (row_n, row_t if ahead else -row_t, u.size(2), straight.size(2), output.size(2))
-    with torch.cuda.device_of(u):
+    with torch.cuda.device_of(u):  # type: ignore[no-untyped-call]
         kernel[batch, triton.cdiv(width, BLOCK)](
             *edges, steps, width, *strides, alpha=plan.alpha, highway=plan.highway, BLOCK=BLOCK, num_warps=BLOCK // 32
         )
@@ -120,11 +120,11 @@ def _carried(u: Tensor, x: Tensor | None, width: int) -> tuple[Tensor, Tensor]:
     return whole, u[..., 3 * width :] if u.size(2) > 3 * width else whole
 
 
-def forward(u: Tensor, x: Tensor, first: Tensor, v: Tensor, bias: Tensor, output: Tensor, last: Tensor, plan: Plan) -> None:
+def forward(u: Tensor, x: Tensor, state: Tensor, v: Tensor, bias: Tensor, output: Tensor, plan: Plan) -> None:
     width = v.size(1)
     whole, part = _carried(u, x if plan.highway else None, width)
     columns = output[..., width:] if plan.backwards else output
-    _launch(_forward, u, whole, output, [u, part, first, v, bias, columns, last], not plan.backwards, plan)
+    _launch(_forward, u, whole, output, [u, part, state, v, bias, columns], not plan.backwards, plan)
 
 
 def backward(u: Tensor, x: Tensor, first: Tensor, v: Tensor, doutput: Tensor, carry: Tensor, plan: Plan) -> Gradients:

@@ -1,4 +1,4 @@
-"""How fast and how large the SRU is beside `nn.LSTM`, measured in turns in one process: `python3 course.py bench`.
+"""How fast and how large the SRU is beside `nn.LSTM`, measured in turn in one process: `python3 course.py bench`.
 
 Only ratios are to be trusted: what else the machine does hits both alike. With COURSE_THREADS=1 the clock is the
 processor's time of this process, so that a busy machine disturbs less; with more threads it is the time that passes.
@@ -12,10 +12,22 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median, quantiles
+
+import numpy as np
+import torch
+
+from course_utils.sru import SRU
+from course_utils.timing import in_turn
+from course_utils.training import threads
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPES = [(batch, steps, width) for batch in (32, 4, 1) for width in (128, 512) for steps in (128, 512)]
+GROWTH = [  # what grows, from (N, T, H), to
+    ("time", (32, 128, 128), (32, 512, 128)), ("time", (32, 512, 128), (32, 2048, 128)), ("time", (32, 512, 512), (32, 2048, 512)),
+    ("time", (1, 128, 128), (1, 512, 128)), ("time", (1, 512, 128), (1, 2048, 128)),
+    ("width", (32, 128, 128), (32, 128, 256)), ("width", (32, 128, 256), (32, 128, 512)),
+    ("batch", (1, 128, 512), (4, 128, 512)), ("batch", (4, 128, 512), (32, 128, 512)),
+]  # fmt: skip
 SECONDS = 2.0  # to measure each shape in
 
 
@@ -23,47 +35,38 @@ def clock() -> float:
     return time.process_time() if os.environ.get("COURSE_THREADS") == "1" else time.perf_counter()
 
 
-def layer(name: str, width: int) -> object:
-    import torch
-
-    from course_utils.sru import SRU
-
+def layer(name: str, width: int, layers: int) -> torch.nn.Module:
     if name == "sru package":
         from sru import SRU as Package  # not needed by the course: measured where somebody has installed it
 
-        return Package(width, width, 1, rescale=True)
-    return SRU(width, width, batch_first=False) if name == "SRU" else torch.nn.LSTM(width, width)
+        package: torch.nn.Module = Package(width, width, layers, rescale=True)
+        return package
+    return SRU(width, width, layers, batch_first=False) if name == "SRU" else torch.nn.LSTM(width, width, layers)
 
 
-def step(name: str, batch: int, steps: int, width: int) -> Callable[[], None]:
+def step(name: str, batch: int, steps: int, width: int, layers: int = 1, device: str = "cpu") -> Callable[[], None]:
     """Forward and backward, with gradients for the input and all weights, of random numbers (T, N, H)."""
-    import torch
-
-    model, x = layer(name, width), torch.randn(steps, batch, width, requires_grad=True)
-    gradient = torch.randn(steps, batch, width)
+    model = layer(name, width, layers).to(device)
+    x = torch.randn(steps, batch, width, device=device, requires_grad=True)
+    gradient = torch.randn(steps, batch, width, device=device)
 
     def run() -> None:
         x.grad = None
-        for parameter in model.parameters():  # type: ignore[attr-defined]
+        for parameter in model.parameters():
             parameter.grad = None
-        model(x)[0].backward(gradient)  # type: ignore[operator]
+        model(x)[0].backward(gradient)
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     return run
 
 
-def compared(first: Callable[[], None], second: Callable[[], None], seconds: float = SECONDS) -> tuple[float, list[float], float]:
-    """Times first and second in turns: seconds of second, quartiles of first / second, seconds of first (medians)."""
-    pairs: list[tuple[float, float]] = []
-    for run in (first, second, first, second):  # warm
-        run()
-    end = clock() + seconds
-    while len(pairs) < 4 or clock() < end and len(pairs) < 200:
-        times = [clock()]
-        for run in (first, second):
-            run()
-            times.append(clock())
-        pairs.append((times[1] - times[0], times[2] - times[1]))
-    return median(b for _, b in pairs), quantiles([a / b for a, b in pairs], n=4), median(a for a, _ in pairs)
+def compared(first: Callable[[], object], second: Callable[[], object], seconds: float = SECONDS) -> tuple[float, str, float]:
+    """Runs first and second in turn: milliseconds of each, and "how many times first's time is second's (quartiles)"; medians."""
+    rows = in_turn(first, second, pairs=4, seconds=seconds, clock=clock)
+    low, middle, high = np.quantile(rows[:, 0] / rows[:, 1], [0.25, 0.5, 0.75])
+    times = 1e3 * np.median(rows, axis=0)
+    return float(times[0]), f"{middle:.2f} ({low:.2f} to {high:.2f})", float(times[1])
 
 
 def memory(name: str) -> float:
@@ -89,32 +92,30 @@ def main() -> None:
     if sys.platform != "win32":  # first, for a process begins with the peak of the one that started it
         sizes = {name: memory(name) for name in ("LSTM", "SRU")}
         print(f"SRU: peak memory of forward and backward at N = 32, T = 512, H = 512: LSTM {sizes['LSTM']:.0f} MB, SRU {sizes['SRU']:.0f} MB")
-    import torch
-
-    from course_utils.training import threads
-
     torch.set_num_threads(threads())
-    print(f"SRU beside nn.LSTM: float32, forward and backward, D = H, {threads()} threads; medians of pairs run in turns")
+    print(f"SRU beside nn.LSTM: float32, forward and backward, D = H, {threads()} threads; medians of pairs run in turn")
     print("   N     T     H   LSTM ms    SRU ms   LSTM / SRU (quartiles)")
     for batch, steps, width in SHAPES:
-        ours, (low, middle, high), theirs = compared(step("LSTM", batch, steps, width), step("SRU", batch, steps, width))
-        print(f"{batch:4} {steps:5} {width:5} {1e3 * theirs:9.2f} {1e3 * ours:9.2f}   {middle:.2f} ({low:.2f} to {high:.2f})", flush=True)
-    for batch, width in ((32, 128), (1, 128)):
-        growth = []
-        for steps in (512, 1024):
-            _, ratios, _ = compared(step("SRU", batch, 2 * steps, width), step("SRU", batch, steps, width))
-            growth.append(f"{steps} to {2 * steps} steps {ratios[1]:.2f} times")
-        print(f"SRU, N = {batch}, H = {width}: from {', '.join(growth)} the time (2 is linear)")
+        theirs, ratio, ours = compared(step("LSTM", batch, steps, width), step("SRU", batch, steps, width))
+        print(f"{batch:4} {steps:5} {width:5} {theirs:9.2f} {ours:9.2f}   {ratio}", flush=True)
+    for what, one, many in GROWTH:
+        _, ratio, _ = compared(step("SRU", *many), step("SRU", *one))
+        print(f"SRU, {what}: from (N, T, H) = {one} to {many} {ratio} times the time", flush=True)
     try:
         __import__("sru")
     except ImportError:
         print("sru package: not installed, not compared")
     else:
         for batch, width in ((32, 128), (32, 512), (1, 128)):
-            _, (low, middle, high), _ = compared(step("sru package", batch, 512, width), step("SRU", batch, 512, width))
-            print(f"sru package / SRU, N = {batch}, T = 512, H = {width}: {middle:.2f} ({low:.2f} to {high:.2f})")
+            _, ratio, _ = compared(step("sru package", batch, 512, width), step("SRU", batch, 512, width))
+            print(f"sru package / SRU, N = {batch}, T = 512, H = {width}: {ratio}")
+    if not torch.cuda.is_available():
+        print("GPU: none here, not measured")
+        return
+    for steps, layers in ((128, 1), (512, 1), (128, 4), (512, 4)):
+        theirs, ratio, ours = compared(*(step(name, 32, steps, 512, layers, "cuda") for name in ("LSTM", "SRU")))
+        print(f"GPU, N = 32, T = {steps}, H = 512, {layers} layers: LSTM {theirs:.2f} ms, SRU {ours:.2f} ms, {ratio}", flush=True)
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     main()

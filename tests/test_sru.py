@@ -5,6 +5,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -96,7 +97,11 @@ def test_kernels_serve_this_processor_and_steps_what_they_do_not(monkeypatch: py
 
 @pytest.mark.parametrize("given", [True, False], ids=["initial given", "initial zero"])
 @pytest.mark.parametrize("case", CASES)
-def test_equal_to_a_plain_loop(case: str, given: bool, module: ModuleType) -> None:
+@pytest.mark.parametrize("numbers", [None, 50], ids=["one block", "blocks"])
+def test_equal_to_a_plain_loop(case: str, given: bool, numbers: int | None, module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    if numbers:
+        monkeypatch.setattr(sru, "NUMBERS", numbers)
+        monkeypatch.setattr(sru, "LARGE", 0)
     layer, x, initial = made(case, torch.float64, given)
     ours = gradients(layer, layer, x, initial)
     theirs = gradients(lambda *values: plain(layer, *values), layer, x, initial)
@@ -138,6 +143,15 @@ def test_sigmoid_of_the_kernels() -> None:
         np.testing.assert_allclose(result[middle], 1 / (1 + np.exp(-z[middle].astype(np.float64))), rtol=25 * error)
         fill(np.array([np.nan, np.inf, -np.inf], dtype), edges := np.empty(3, dtype))
         assert np.isnan(edges[0]) and edges[1] == 1 and 0 <= edges[2] < 1e-37
+
+
+def test_a_kernel_that_cannot_be_kept_on_disk_is_compiled_all_the_same() -> None:
+    names: dict[str, Any] = {}
+    exec("def double(values):\n    for i in range(len(values)):\n        values[i] *= 2", names)  # from no file
+    with pytest.raises(RuntimeError, match="cannot cache"):
+        numba.njit(cache=True)(names["double"])
+    sru_kernels.compiled(names["double"])(values := np.arange(3.0))
+    assert values.tolist() == [0, 2, 4]
 
 
 @pytest.mark.parametrize("where", ["x", "initial", "weight_l0", "v_l0", "bias_l0"])
