@@ -187,7 +187,8 @@ class SRU(torch.nn.Module):
         return [(layer, suffix) for layer in range(self.num_layers) for suffix in ("", "_reverse")[: 1 + self.bidirectional]]
 
     def reset_parameters(self) -> None:
-        """Weights of mean 0 and variance 1/D; half of that where W_f x and v_f c share a gate, so that v has 1/2."""
+        """Weights of mean 0 and variance 1/D (the paper's initialisation); half of that in the gates, where x W and v * c are
+        added, so that v gets 1/2 (as in the authors' package: https://github.com/asappresearch/sru, sru/modules.py)."""
         for layer, suffix in self._names():
             weight, v, bias = (getattr(self, f"{kind}_l{layer}{suffix}") for kind in ("weight", "v", "bias"))
             bound = math.sqrt(3 / weight.size(1))
@@ -220,7 +221,7 @@ class SRU(torch.nn.Module):
         last = []
         for layer in range(self.num_layers):
             parameters = [
-                self.get_parameter(f"{kind}_l{layer}{suffix}")
+                getattr(self, f"{kind}_l{layer}{suffix}")
                 for suffix in ("", "_reverse")[:directions]
                 for kind in ("weight", "v", "bias")
             ]
