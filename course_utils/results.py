@@ -75,7 +75,7 @@ def _language(name: str, seed: int) -> tuple[dict[str, float], int]:
 
     model = tasks.train_language_model(tasks.LAYERS[name], seed)
     nats = np.concatenate(tasks.token_nats(model, tasks.language().test))
-    found = {"perplexity": perplexity(float(nats.mean()))}
+    found = {"perplexity": perplexity(float(nats.mean())), "floor": tasks.language().floor}
     for (low, high), share in zip(tasks.AGREEMENT_BINS, tasks.agreement(model)):
         found[f"agreement {low}" if low == high else f"agreement {low}-{high}"] = float(share)
     return found, _size(model)
