@@ -131,6 +131,8 @@ def _minimal_wrong(mistake: str) -> Callable[..., Array]:
             return light_recurrence(z, -candidate, h0, 0.0)[1][:, 1:]
         if mistake == "own state":
             return light_recurrence(candidate, -z, h0, 1.0)[1][:, 1:]
+        if mistake == "twice":
+            return light_recurrence(candidate, 1 - sigmoid(z), h0, 0.0)[1][:, 1:]
         if mistake == "zeros":
             return light_recurrence(candidate, -z, np.zeros_like(h0), 0.0)[1][:, 1:]
         states = light_recurrence(candidate, -z, h0, 0.0)[1]
@@ -144,6 +146,7 @@ MINIMAL_MISTAKES = {
     "tanh": "no tanh: the candidate of the minimal GRU is a plain product",
     "swapped": "the two weights are exchanged: W_z makes the gate, W_n the candidate",
     "own state": "the gate looks at the input alone: v_f is 0 here",
+    "twice": "light_recurrence takes the sum of the gate and puts the sigmoid on it itself; yours has a sigmoid twice: 1 - sigmoid(a) = sigmoid(-a)",
     "zeros": "the first state h0 is not used: h_1 keeps (1 - z_1) of it",
     "late": "these are the states *before* each step, h_0 to h_{T-1}; return h_1 to h_T",
 }
