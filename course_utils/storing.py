@@ -116,7 +116,7 @@ def about_corpora(notebook: Any, before: Any, corpora: bool) -> str:
     """A remark on the cells that need a corpus: which of them now say something else, or that some were never stored."""
     pairs = [(new, old) for new, old in zip(notebook.cells, before.cells) if needs_corpus(new)]
     changed = [new.id for new, old in pairs if says(new) != says(old)]
-    missing = [new.id for new, _ in pairs if not new.outputs]
+    missing = [new.id for new, _ in pairs if not new.outputs and ("print(" in new.source or "show(" in new.source)]
     if corpora:
         return f"  {len(pairs)} cells need a corpus, " + (f"changed: {', '.join(changed)}" if changed else "all say what was stored")
     return f"  no stored output (course.py store --corpora): {', '.join(missing)}" if missing else ""
