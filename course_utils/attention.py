@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from . import grammar, text
+from .proofs import expect_shape
 
 SCORES = ("dot", "general", "additive")
 
@@ -24,7 +25,8 @@ class Attention(nn.Module):
 
     mask (N, S): True where a place is real; the others get the weight 0, and a row without a real place is all 0.
     Sources: additive, Bahdanau, Cho & Bengio 2014 (https://arxiv.org/abs/1409.0473); dot and general, Luong, Pham &
-    Manning 2015 (https://arxiv.org/abs/1508.04025). Raises ValueError for a score that is not in SCORES.
+    Manning 2015 (https://arxiv.org/abs/1508.04025). Raises ValueError for a score that is not in SCORES and for shapes
+    that do not fit.
     """
 
     def __init__(self, score: str, H: int) -> None:
@@ -38,6 +40,9 @@ class Attention(nn.Module):
             self.W_k, self.v = nn.Linear(H, H, bias=False), nn.Linear(H, 1, bias=False)
 
     def forward(self, query: Tensor, key: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        N, T, H = expect_shape("query", query, "N T H")
+        _, S, _ = expect_shape("key", key, "N S H", N=N, H=H, T=T)
+        expect_shape("mask", mask, "N S", N=N, S=S, T=T)
         asked = query if self.score == "dot" else self.W_q(query)  # (N, T, H)
         if self.score == "additive":
             scores = self.v(torch.tanh(asked[:, :, None] + self.W_k(key)[:, None]))[..., 0]  # (N, T, S)
@@ -64,14 +69,21 @@ class AttentionTranslator(nn.Module):
 
     def encode(self, source: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
         """From ids (N, S) to memory, which is states (N, S, H) and mask (N, S), and to the decoder's first state (1, N, H)."""
+        expect_shape("source", source, "N S")
+        text.expect_ids("source", source, self.source.num_embeddings)
         mask = source != text.PAD
-        packed = pack_padded_sequence(self.source(source), mask.sum(dim=1), batch_first=True, enforce_sorted=False)
+        lengths = mask.sum(dim=1)  # (N,)
+        if not lengths.all():
+            raise ValueError(f"source row {int(lengths.argmin())} is padding alone; expected at least one token, such as <eos>")
+        packed = pack_padded_sequence(self.source(source), lengths, batch_first=True, enforce_sorted=False)
         states, last = self.encoder(packed)
         states, _ = pad_packed_sequence(states, batch_first=True, total_length=source.shape[1])
         return (states, mask), torch.cat(list(last), dim=1)[None]
 
     def decode_and_look(self, memory: tuple[Tensor, Tensor], state: Tensor, words: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Scores (N, T, V) of the next words, the state after them, and the weights (N, T, S) if there is attention."""
+        expect_shape("words", words, "N T", N=len(memory[1]))
+        text.expect_ids("words", words, self.target.num_embeddings)
         query, state = self.decoder(self.target(words), state)  # (N, T, H)
         weights = None
         if self.attend is not None:
