@@ -82,6 +82,9 @@ class History:
     gradient_norm: list[float] = field(default_factory=list)  # before clipping
     seconds: float = 0.0
 
+    def __repr__(self) -> str:  # what holds on every machine, for a cell may end in a call of `train`
+        return f"History({len(self.loss)} epochs, {len(self.gradient_norm)} steps)"
+
 
 def train(
     model: torch.nn.Module,

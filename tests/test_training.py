@@ -31,6 +31,7 @@ def test_training_learns_and_tells_what_happened() -> None:
     assert len(history.loss) == 60 and len(history.gradient_norm) == 60 * 4
     assert history.metric == [0.0] * 60, "evaluation runs in evaluation mode"
     assert history.seconds > 0
+    assert repr(history) == "History(60 epochs, 240 steps)", "no seconds: a stored output must be the same on every machine"
 
 
 def test_clipping_bounds_the_step_and_the_history_tells_the_norm_before() -> None:
