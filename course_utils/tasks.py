@@ -7,6 +7,7 @@ agreement of its verbs, lesson 07 sentiment and tags from few labels, lesson 11 
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -22,6 +23,7 @@ from . import datasets, grammar, text
 from .attention import AttentionTranslator, alignment_error, weights_on_truth
 from .proofs import expect_shape
 from .training import History, train
+from .transformer import CausalTransformer, TransformerTranslator
 
 Layer = Callable[[int, int], nn.Module]
 
@@ -42,6 +44,7 @@ LAYERS: dict[str, Layer] = {
     "SRU": _sru(1),
     "SRU, 2 layers": _sru(2),  # lesson 10: depth gives back what the light recurrence took
     "SRU, 4 layers": _sru(4),
+    "Transformer": lambda D, H: CausalTransformer(D, H, heads=math.gcd(H, 4)),
 }
 
 # The adding problem (lesson 05)
@@ -336,8 +339,13 @@ class Seq2Seq(nn.Module):
 
 
 def translation_loss(model: Any, batch: tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]]) -> Tensor:
-    """Cross-entropy in nats per real target token of a batch (source id lists, target id lists from <sos> to <eos>)."""
+    """Cross-entropy in nats per real target token of a batch (source id lists, target id lists from <sos> to <eos>).
+
+    Raises ValueError for a target that does not begin with <sos>: its first word would be given and never asked for.
+    """
     source, target = (torch.from_numpy(text.pad(ids)[0]) for ids in batch)  # (N, S), (N, T + 1)
+    if (wrong := target[:, 0] != text.SOS).any():
+        raise ValueError(f"target {int(wrong.int().argmax())} begins with the id {int(target[wrong][0, 0])}; expected <sos>, which is {text.SOS}")
     logits, _ = model.decode(*model.encode(source), target[:, :-1])  # (N, T, V)
     return F.cross_entropy(logits.flatten(0, 1), target[:, 1:].flatten(), ignore_index=text.PAD)
 
@@ -444,6 +452,12 @@ def attention_translator(score: str | None, *, both_ways: bool = True) -> Attent
     return AttentionTranslator(len(data.english), len(data.korean), *sizes, score, both_ways=both_ways)
 
 
+def transformer_translator() -> TransformerTranslator:
+    """Lesson 15's model for the translation task."""
+    data = translation_data()
+    return TransformerTranslator(len(data.english), len(data.korean), TRANSLATION_HIDDEN)
+
+
 def translation_alignment_error(model: Any) -> float:
     """`alignment_error` on the test pairs of a translator that has `decode_and_look`."""
     model.eval()
@@ -459,6 +473,7 @@ TRANSLATORS: dict[str, Callable[[], nn.Module]] = {
     "attention, general": lambda: attention_translator("general"),
     "attention, additive": lambda: attention_translator("additive"),
     "attention, dot, one way": lambda: attention_translator("dot", both_ways=False),
+    "Transformer": transformer_translator,
 }
 
 

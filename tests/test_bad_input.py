@@ -51,6 +51,9 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "an unknown word before a verb": (
         lambda: tasks.prefers_right(language_model(), [tasks.Clause(("cats", "run"), 1, "runs", 0)], WORDS), "no token 'cats'",
     ),
+    # targets of a decoder
+    "a target without <sos>": (lambda: tasks.translation_loss(translator(), ([[4], [5]], [[2, 4, 3], [4, 5, 3]])), "target 1 begins with the id 4; expected <sos>"),
+    "a target of <sos> alone": (lambda: tasks.translation_loss(translator(), ([[4]], [[2]])), r"words has shape \(1, 0\); .* axis 1 \(T\) is empty"),
     # an empty sequence
     "nothing to pad": (lambda: text.pad([]), "at least one is needed"),
     "an empty sequence to pad": (lambda: text.pad([[4], []]), "sequence 1 is empty; leave it out, or let it be <eos> alone"),
@@ -85,7 +88,7 @@ def test_the_error_names_what_was_expected(name: str) -> None:
 def test_a_state_of_another_batch_is_told_by_every_layer(name: str) -> None:
     model = language_model(name)
     _, state = model(torch.full((3, 2), 4))
-    with pytest.raises((ValueError, RuntimeError), match=r"(?i)expected.*(2, 6|\[2, 6\])"):
+    with pytest.raises((ValueError, RuntimeError), match=r"(?i)expected.*(2, 6|\[2, 6\]|L=2, N=2, P, 2H)"):
         model(torch.full((2, 2), 4), state)
 
 
@@ -134,3 +137,26 @@ def test_the_hand_written_loss_tells_a_wrong_mask() -> None:
     for wrong in (np.ones((5, 3)), np.ones((3, 1)), np.ones(5)):
         with pytest.raises(ValueError, match=r"mask has shape .*; expected \(N=3, T=5\)"):
             loss(np.zeros((3, 5, 7)), np.zeros((3, 5), int), wrong)
+
+
+# What lesson 12 makes of a text that is no date; the reader's answer is given here, the checks behind it are the lesson's
+
+
+@pytest.mark.parametrize(
+    ("written", "answered", "told"),
+    [
+        ("", "1994-09-27", "'' is no date: it is empty"),
+        ("5 May €2000", "2000-05-05", r"no date: none has \['€'\]"),
+        ("30 February 1994", "1994-02-30", "looks like 1994-02-30, a day that no calendar has"),
+        ("tomorrow", "1994-09", "looks like 1994-09, a day that no calendar has"),
+        ("27 the September 1994", "1994-09-27", "looks like 1994-09-27, but no locale writes that day so"),
+        ("28 September 1994", "1994-09-27", "looks like 1994-09-27, but no locale writes that day so"),
+    ],
+)
+def test_a_date_that_no_format_knows_is_refused(written: str, answered: str, told: str) -> None:
+    lesson = definitions(12)  # what its functions look up
+    lesson |= {"data": tasks.dates_data(), "look": lambda model, text: (answered, None)}
+    with pytest.raises(ValueError, match=told):
+        lesson["read_date"](None, written)
+    lesson["look"] = lambda model, text: ("1994-09-27", None)
+    assert lesson["read_date"](None, "1994년 9월 27일 화요일") == "1994-09-27"
