@@ -44,6 +44,25 @@ def test_clipping_bounds_the_step_and_the_history_tells_the_norm_before() -> Non
     assert float(moved.detach()) == pytest.approx(0.01, rel=1e-3)
 
 
+def test_its_adam_is_pytorchs() -> None:
+    ends = []
+    for own in (True, False):
+        model, data = regression()
+        model.add_module("idle", torch.nn.Linear(2, 2))  # no gradient comes here
+        optimizer = None if own else torch.optim.Adam(model.parameters(), lr=0.03)
+        train(model, lambda: data, squared, epochs=50, lr=0.03, optimizer=optimizer)
+        ends.append([p.detach() for p in model.parameters()])
+    assert len(ends[0]) == 4 and all(torch.equal(a, b) for a, b in zip(*ends))
+
+
+def test_training_does_without_pytorchs_compiler() -> None:
+    code = (
+        "import sys, torch; from course_utils.training import train; m = torch.nn.Linear(1, 1);"
+        "train(m, lambda: [torch.ones(1, 1)], lambda m, x: m(x).sum(), epochs=1); sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0, "70 MB that no lesson needs"
+
+
 def test_a_number_that_is_none_stops_the_run_before_it_spoils_the_weights() -> None:
     model, data = regression()
     x = data[1][0].clone()
