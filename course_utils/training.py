@@ -86,29 +86,19 @@ class History:
         return f"History({len(self.loss)} epochs, {len(self.gradient_norm)} steps)"
 
 
-class _Adam:
-    """`torch.optim.Adam(parameters, lr)` to the last bit. PyTorch's own imports its compiler first: 2 seconds, 70 MB."""
+def adam(parameters: Iterable[torch.nn.Parameter], lr: float) -> torch.optim.Adam:
+    """`torch.optim.Adam`, without the marks for PyTorch's compiler on its methods: they import it, which takes 2 seconds and
+    70 MB, and the course does not use it."""
+    import torch
 
-    def __init__(self, parameters: Iterable[torch.nn.Parameter], lr: float) -> None:
-        self.lr, self.parameters = lr, list(parameters)
-        self.moments: dict[torch.nn.Parameter, list[Any]] = {}  # steps, mean gradient, mean square
+    class Adam(torch.optim.Adam):
+        pass
 
-    def zero_grad(self) -> None:
-        for parameter in self.parameters:
-            parameter.grad = None
-
-    def step(self) -> None:
-        for parameter in self.parameters:
-            if (gradient := parameter.grad) is None:
-                continue
-            weight = parameter.data
-            moments = self.moments.setdefault(parameter, [0, weight.new_zeros(weight.shape), weight.new_zeros(weight.shape)])
-            moments[0] += 1
-            steps, mean, square = moments
-            mean.lerp_(gradient, 1 - 0.9)
-            square.mul_(0.999).addcmul_(gradient, gradient, value=1 - 0.999)
-            scale = (square.sqrt() / (1 - 0.999**steps) ** 0.5).add_(1e-8)
-            weight.addcdiv_(mean, scale, value=-self.lr / (1 - 0.9**steps))
+    for name in ("add_param_group", "zero_grad", "step"):
+        marked = getattr(torch.optim.Adam, name)
+        plain = getattr(marked, "__wrapped__", marked)
+        setattr(Adam, name, torch.no_grad()(plain) if name == "step" else plain)
+    return Adam(parameters, lr=lr)
 
 
 def train(
@@ -136,7 +126,7 @@ def train(
     """
     import torch
 
-    chosen = optimizer or _Adam(model.parameters(), lr)
+    chosen = optimizer or adam(model.parameters(), lr)
     history, start, step = History(), time.perf_counter(), 0
     for epoch in progress(range(epochs), description):
         model.train()
