@@ -94,6 +94,20 @@ def _labels(task: str) -> Callable[[str, int], tuple[dict[str, float], int]]:
     return run
 
 
+def _few_labels(name: str, seed: int) -> tuple[dict[str, float], int]:
+    """Right labels in percent on the test, by task and number of labelled sentences; one pre-training serves them all."""
+    from . import bert, tasks
+
+    encoder = bert.pretrain(seed).encoder if name == "BERT" else None
+    found, size = {}, 0
+    for task, make in (("sentiment", tasks.sentiment_data), ("tagging", tasks.tagging_data)):
+        for n in tasks.LABEL_COUNTS:
+            data = make(n, seed)
+            model = bert.fine_tune(data, seed, encoder)
+            found[f"{task} {n}"], size = tasks.label_accuracy(model, data), _size(model)
+    return found, size
+
+
 def _sums(name: str, seed: int) -> tuple[dict[str, float], int]:
     """Share of right held-out sums in percent after each epoch, and of sums of four digits at the end."""
     from . import datasets, tasks
@@ -140,6 +154,7 @@ TASKS: dict[str, tuple[tuple[str, ...], int, Callable[[str, int], tuple[dict[str
     "language": ((*RECURRENT, "SRU, 2 layers", "SRU, 4 layers"), 3, _language),
     "sentiment": (RECURRENT, 3, _labels("sentiment")),
     "tagging": (RECURRENT, 3, _labels("tagging")),
+    "few labels": (("BERT", "BERT, from scratch"), 3, _few_labels),
     "sums": (("baseline", "reversed", "peeky", "both"), 3, _sums),
     "translation": (
         ("seq2seq", "seq2seq, peeky", "attention, dot", "attention, general", "attention, additive", "attention, dot, one way"),
