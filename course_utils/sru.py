@@ -86,9 +86,14 @@ def _recurrence(x: Tensor) -> ModuleType:
 
 def _blocks(u: Tensor, backwards: bool) -> list[tuple[int, int]]:
     """Where the parts of u (N, T, kH), or (T, N, kH), begin and end that are worked on together, in the order of time."""
-    size = len(u) if u.device.type != "cpu" else max(1, NUMBERS // (u.size(1) * u.size(2)))
-    blocks = [(begin, min(begin + size, len(u))) for begin in range(0, len(u), size)]
+    length, other, width = u.shape
+    size = length if u.device.type != "cpu" else max(1, NUMBERS // (other * width))
+    blocks = [(begin, min(begin + size, length)) for begin in range(0, length, size)]
     return blocks[::-1] if backwards else blocks
+
+
+def _rows(values: Tensor) -> Tensor:
+    return values.view(-1, values.size(2))
 
 
 class _Layer(torch.autograd.Function):
@@ -104,14 +109,19 @@ class _Layer(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         x, initial = x.contiguous(), initial.contiguous()
         directions, _, width = initial.shape
-        output, last, products = _empty(x, *x.shape[:2], directions * width), initial.clone(), []
+        recurrence, shape = _recurrence(x), x.shape[:2]
+        output, last, products = _empty(x, *shape, directions * width), initial.clone(), []
         for d in range(directions):
             weight, v, bias = weights[3 * d : 3 * d + 3]
-            u, plan = _empty(x, *x.shape[:2], len(weight)), Plan(alpha, highway, batch_first, d == 1)
-            for begin, end in _blocks(u, plan.backwards):
-                part, rows, state = u[begin:end], x[begin:end], last[d, begin:end] if batch_first else last[d]
-                _multiply(rows.flatten(0, 1), weight.t(), part.flatten(0, 1))
-                _recurrence(x).forward(part, rows, state, v, bias, output[begin:end], plan)
+            u, plan = _empty(x, *shape, len(weight)), Plan(alpha, highway, batch_first, d == 1)
+            blocks = _blocks(u, plan.backwards)
+            for begin, end in blocks:
+                part, rows, written, state = u, x, output, last[d]
+                if len(blocks) > 1:
+                    part, rows, written = u[begin:end], x[begin:end], output[begin:end]
+                    state = state[begin:end] if batch_first else state
+                _multiply(_rows(rows), weight.t(), _rows(part))
+                recurrence.forward(part, rows, state, v, bias, written, plan)
             products.append(u)
         ctx.save_for_backward(x, initial, *products, *weights)
         ctx.settings = alpha, highway, batch_first
@@ -123,28 +133,33 @@ class _Layer(torch.autograd.Function):
         x, initial, *rest = ctx.saved_tensors
         alpha, highway, batch_first = ctx.settings
         (directions, _, width), needed = initial.shape, ctx.needs_input_grad
-        products, weights = rest[:directions], rest[directions:]
+        products, weights, recurrence = rest[:directions], rest[directions:], _recurrence(x)
         doutput, dinitial = doutput.contiguous(), dlast.clone(memory_format=torch.contiguous_format)
-        dx, gradients = _empty(x, *x.shape) if needed[0] else None, [torch.zeros_like(weight) for weight in weights]
+        dx, gradients = _empty(x, *x.shape) if needed[0] else None, []
         for d, u in enumerate(products):
-            (weight, v, _), (dweight, dv, dbias) = weights[3 * d : 3 * d + 3], gradients[3 * d : 3 * d + 3]
+            weight, v, _ = weights[3 * d : 3 * d + 3]
             plan, blocks = Plan(alpha, highway, batch_first, d == 1), _blocks(u, d == 1)
+            dweight, small, carried = torch.empty_like(weight), [], highway and len(weight) == 3 * width  # the highway has x itself
             for begin, end in reversed(blocks):
-                rows, first, carry = x[begin:end], initial[d], dinitial[d]
-                if batch_first:
-                    first, carry = first[begin:end], carry[begin:end]
-                elif (begin, end) != blocks[0]:
-                    first = u[end if plan.backwards else begin - 1, :, :width].contiguous()
-                du, straight, *small = _recurrence(x).backward(u[begin:end], rows, first, v, doutput[begin:end], carry, plan)
-                dv += small[0]
-                dbias += small[1]
+                part, rows, dh, dpart, first, carry = u, x, doutput, dx, initial[d], dinitial[d]
+                if len(blocks) > 1:
+                    part, rows, dh, dpart = u[begin:end], x[begin:end], doutput[begin:end], dx if dx is None else dx[begin:end]
+                    if batch_first:
+                        first, carry = first[begin:end], carry[begin:end]
+                    elif (begin, end) != blocks[0]:
+                        first = u[end if plan.backwards else begin - 1, :, :width].contiguous()
+                du, straight = _empty(x, *part.shape), None
+                if carried:
+                    straight = torch.empty_like(rows) if dpart is None or d else dpart
+                small.append(recurrence.backward(part, rows, first, v, dh, carry, du, straight, plan))
                 if needed[5 + 3 * d]:
-                    _multiply(du.flatten(0, 1).t(), rows.flatten(0, 1), dweight, add=True)
-                if dx is not None:
-                    part = dx[begin:end]
-                    if straight is not None:
-                        part.add_(straight) if d else part.copy_(straight)
-                    _multiply(du.flatten(0, 1), weight, part.flatten(0, 1), add=d > 0 or straight is not None)
+                    _multiply(_rows(du).t(), _rows(rows), dweight, add=len(small) > 1)
+                if dpart is not None:
+                    if straight is not None and d:
+                        dpart.add_(straight)
+                    _multiply(_rows(du), weight, _rows(dpart), add=carried or d > 0)
+            sums = small[0] if len(small) == 1 else torch.stack(small).sum(0)
+            gradients += [dweight, sums[:2], sums[2:].flatten()]
         return dx, dinitial, None, None, None, *gradients
 
 
@@ -230,4 +245,4 @@ class SRU(torch.nn.Module):
             last.append(ended)
             if self.dropout and layer < self.num_layers - 1:
                 x = torch.nn.functional.dropout(x, self.dropout, self.training)
-        return x, torch.cat(last)
+        return x, last[0] if len(last) == 1 else torch.cat(last)

@@ -1,37 +1,52 @@
 """The SRU's recurrence for processors, compiled by numba at its first use (numba brings LLVM: no compiler is needed).
 
 What `forward` and `backward` are given and give stands in `sru_steps`. Each kernel goes through time once, and every
-inner loop over the units of a step has one result, so that LLVM makes vector instructions of it. Compiled code is
-kept for the next run: in __pycache__ or, where that cannot be written, in the user's own folder; else in memory only.
+inner loop over the units of a step has one result, so that LLVM makes vector instructions of it. The sequences of a
+batch are shared out among PyTorch's threads. Compiled code is kept for the next run: in __pycache__ or, where that
+cannot be written, in the user's own folder; else in memory only.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import functools
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import torch
-from llvmlite.binding import get_host_cpu_name
-from numba import njit, types
+from llvmlite.binding import add_symbol, get_host_cpu_name
+from numba import cfunc, njit, types
 from numba.extending import overload
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .sru_steps import Gradients, Plan
+from .sru_steps import Plan
 
 Array = NDArray[Any]
 AMD = get_host_cpu_name().startswith("znver")
+at: Any = numba.carray  # type: ignore[attr-defined]  # (address, shape, type of number)
+# Which thread of its team asks, from 0, and how many they are; `_openmp` says where these two functions are.
+thread: Any = types.ExternalFunction("course_thread", types.int32())
+threads: Any = types.ExternalFunction("course_threads", types.int32())
 SETTINGS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 
 
-def compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """Compiled when it is first called with new types, and kept on disk where a folder can be written to."""
+def _kept(make: Callable[..., Any], function: Callable[..., Any]) -> Any:
+    """make(cache=True)(function): kept on disk, where a folder can be written to."""
     try:
-        kept: Callable[..., None] = njit(cache=True, **SETTINGS)(function)
+        return make(cache=True)(function)
     except RuntimeError:  # numba found no such folder
-        kept = njit(**SETTINGS)(function)
+        return make()(function)
+
+
+def compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """Compiled when it is first called with new types."""
+    kept: Callable[..., None] = _kept(functools.partial(njit, **SETTINGS), function)
     return kept
 
 
@@ -68,13 +83,13 @@ def _sigmoid(z: Any) -> Callable[[Any], Any]:
 @compiled
 def _forward(
     u: Array, x: Array, state: Array, v: Array, bias: Array, output: Array, alpha: Any, highway: bool, batch_first: bool,
-    backwards: bool,
+    backwards: bool, begin: int, end: int,
 ) -> None:  # fmt: skip
-    """u, x and output have a row for each (n, t), or (t, n)."""
-    (batch, H), width = state.shape, u.shape[1]
+    """The sequences from begin to end. u, x and output have a row for each (n, t), or (t, n)."""
+    (batch, H), width, mine = state.shape, u.shape[1], end - begin
     steps, column = len(u) // batch, H if backwards else 0
-    for i in range(steps * batch):
-        t, n = (i % steps, i // steps) if batch_first else (i // batch, i % batch)
+    for i in range(steps * mine):
+        t, n = (i % steps, begin + i // steps) if batch_first else (i // mine, begin + i % mine)
         at = steps - 1 - t if backwards else t
         row = n * steps + at if batch_first else at * batch + n
         c, f, r, h = u[row, :H], u[row, H : 2 * H], u[row, 2 * H : 3 * H], output[row, column : column + H]
@@ -98,13 +113,13 @@ def _forward(
 @compiled
 def _backward(
     u: Array, x: Array, first: Array, v: Array, doutput: Array, carry: Array, du: Array, dx: Array, sums: Array, alpha: Any,
-    highway: bool, batch_first: bool, backwards: bool,
+    highway: bool, batch_first: bool, backwards: bool, begin: int, end: int,
 ) -> None:  # fmt: skip
-    """Adds to sums (4, H) dv_f, dv_r, db_f, db_r."""
-    (batch, H), width = first.shape, u.shape[1]
+    """The sequences from begin to end. Adds to sums (4, H) dv_f, dv_r, db_f, db_r."""
+    (batch, H), width, mine = first.shape, u.shape[1], end - begin
     steps, column = len(u) // batch, H if backwards else 0
-    for i in range(steps * batch - 1, -1, -1):
-        t, n = (i % steps, i // steps) if batch_first else (i // batch, i % batch)
+    for i in range(steps * mine - 1, -1, -1):
+        t, n = (i % steps, begin + i // steps) if batch_first else (i // mine, begin + i % mine)
         at, step = (steps - 1 - t, -1) if backwards else (t, 1)
         row = n * steps + at if batch_first else at * batch + n
         before = first[n] if t == 0 else u[row - step if batch_first else row - step * batch, :H]
@@ -135,19 +150,81 @@ def _backward(
                 db[j] += dz[j]
 
 
-def _rows(*tensors: Tensor) -> list[Array]:
-    """Each (N, T, K) as an array (N * T, K) of the same numbers in the same place; (N, H) as it is."""
-    return [values.detach().numpy().reshape(-1, values.size(-1)) for values in tensors]
+@functools.cache
+def _always(number: int) -> Any:
+    return cfunc(types.int32())(lambda: number)
+
+
+@functools.cache
+def _openmp() -> Any:
+    """PyTorch's own OpenMP where it can be spoken to as GNU's, else None. (The threads of another pool would have to wait for
+    PyTorch's, which hold on to their processors for a while after each product.)"""
+    for library in Path(torch.__file__).parent.glob("lib/libtorch_cpu.*"):
+        with contextlib.suppress(OSError, AttributeError):
+            found = ctypes.CDLL(str(library))
+            found.GOMP_parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+            for name, theirs in (("course_thread", found.omp_get_thread_num), ("course_threads", found.omp_get_num_threads)):
+                add_symbol(name, ctypes.cast(theirs, ctypes.c_void_p).value)
+            return found
+    add_symbol("course_thread", _always(0).address)
+    add_symbol("course_threads", _always(1).address)
+    return None
+
+
+@functools.cache
+def _shares(number: Any) -> tuple[Any, Any]:
+    """_forward and _backward as C functions of addresses: of the sizes, of alpha and of each array. Each thread that runs one
+    does its share of the sequences."""
+
+    def forward_share(given: Any) -> None:
+        M, N, H, K, D, C, highway, batch_first, backwards = at(given[0], (9,), np.int64)
+        u, x, state = at(given[2], (M, K), number), at(given[3], (M, D), number), at(given[4], (N, H), number)
+        v, bias, output = at(given[5], (2, H), number), at(given[6], (2, H), number), at(given[7], (M, C), number)
+        alpha, begin, end = at(given[1], (1,), number)[0], N * thread() // threads(), N * (thread() + 1) // threads()
+        _forward(u, x, state, v, bias, output, alpha, highway != 0, batch_first != 0, backwards != 0, begin, end)
+
+    def backward_share(given: Any) -> None:
+        M, N, H, K, D, C, highway, batch_first, backwards = at(given[0], (9,), np.int64)
+        u, x, first = at(given[2], (M, K), number), at(given[3], (M, D), number), at(given[4], (N, H), number)
+        v, doutput, carry = at(given[5], (2, H), number), at(given[6], (M, C), number), at(given[7], (N, H), number)
+        du, dx, sums = at(given[8], (M, K), number), at(given[9], (M, D), number), at(given[10], (threads(), 4, H), number)[thread()]
+        alpha, begin, end = at(given[1], (1,), number)[0], N * thread() // threads(), N * (thread() + 1) // threads()
+        _backward(u, x, first, v, doutput, carry, du, dx, sums, alpha, highway != 0, batch_first != 0, backwards != 0, begin, end)
+
+    make: Any = functools.partial(cfunc, types.void(types.CPointer(types.voidptr)))  # type: ignore[no-untyped-call]
+    return _kept(make, forward_share), _kept(make, backward_share)
+
+
+def _run(which: int, team: int, sizes: tuple[int, ...], plan: Plan, *tensors: Tensor) -> None:
+    """_forward (which = 0) or _backward (1) on tensors (N, T, K) or (N, K), by a team of at most so many threads."""
+    dtype = tensors[0].dtype
+    if not all(part.dtype == dtype and part.is_contiguous() for part in tensors):
+        raise ValueError(f"the numbers of x, states and weights must be of one type, in one piece each; they are {[t.dtype for t in tensors]}")
+    share = _shares(np.float64 if dtype == torch.float64 else np.float32)[which]
+    numbers = (ctypes.c_int64 * 9)(tensors[0].numel() // sizes[2], *sizes, *plan[1:])
+    alpha = (ctypes.c_double if dtype == torch.float64 else ctypes.c_float)(plan.alpha)
+    addresses = ctypes.addressof(numbers), ctypes.addressof(alpha), *(part.data_ptr() for part in tensors)
+    given = (ctypes.c_void_p * len(addresses))(*addresses)
+    if (openmp := _openmp()) is None:
+        ctypes.CFUNCTYPE(None, ctypes.c_void_p)(share.address)(ctypes.addressof(given))
+    else:
+        openmp.GOMP_parallel(share.address, ctypes.addressof(given), team, 0)
+
+
+def _team(batch: int) -> int:
+    return 1 if _openmp() is None else min(torch.get_num_threads(), batch)
 
 
 def forward(u: Tensor, x: Tensor, state: Tensor, v: Tensor, bias: Tensor, output: Tensor, plan: Plan) -> None:
-    arrays = _rows(u, x, state, v, bias.view(2, -1), output)
-    _forward(*arrays, arrays[0].dtype.type(plan.alpha), plan.highway, plan.batch_first, plan.backwards)
+    sizes = *state.shape, u.size(2), x.size(2), output.size(2)
+    _run(0, _team(sizes[0]), sizes, plan, u, x, state, v, bias, output)
 
 
-def backward(u: Tensor, x: Tensor, first: Tensor, v: Tensor, doutput: Tensor, carry: Tensor, plan: Plan) -> Gradients:
-    du, sums = torch.empty_like(u), v.new_zeros(4, v.size(1))
-    dx = torch.empty_like(x) if plan.highway and u.size(2) == 3 * v.size(1) else None
-    arrays = _rows(u, x, first, v, doutput, carry, du, x if dx is None else dx, sums)
-    _backward(*arrays, arrays[0].dtype.type(plan.alpha), plan.highway, plan.batch_first, plan.backwards)
-    return du, dx, sums[:2], sums[2:].flatten()
+def backward(
+    u: Tensor, x: Tensor, first: Tensor, v: Tensor, doutput: Tensor, carry: Tensor, du: Tensor, dx: Tensor | None, plan: Plan
+) -> Tensor:
+    sizes = *first.shape, u.size(2), x.size(2), doutput.size(2)
+    team = _team(sizes[0])
+    sums = v.new_zeros(team, 4, sizes[1])
+    _run(1, team, sizes, plan, u, x, first, v, doutput, carry, du, x if dx is None else dx, sums)
+    return sums[0] if team == 1 else sums.sum(0)

@@ -8,7 +8,8 @@
 - output (N, T, directions * H): h is written into its first or, for the direction back in time, second H columns.
 - state, first, carry (N, H): `forward` finds c_0 in `state` and leaves c_T there; `backward` is given c_0 as `first`,
   finds dL/dc_T in `carry` and leaves dL/dc_0 there.
-- `backward` gives dL/du, the highway's part of dL/dx (None unless it carries x), dL/dv and dL/dbias.
+- `backward` writes dL/du to `du` and, where the highway carries x, its part of dL/dx to `dx` (None elsewhere); it gives
+  dL/dv and dL/dbias as (4, H): of v_f, v_r, b_f, b_r.
 """
 
 from __future__ import annotations
@@ -17,9 +18,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-
-Gradients = tuple[Tensor, Tensor | None, Tensor, Tensor]
-
 
 class Plan(NamedTuple):
     """What kind of layer it is: alpha scales the highway, `backwards` tells the direction back in time."""
@@ -60,11 +58,12 @@ def forward(u: Tensor, x: Tensor, state: Tensor, v: Tensor, bias: Tensor, output
     _columns(output, width, plan).copy_(torch.lerp(straight * plan.alpha, c, r) if plan.highway else r * c)
 
 
-def backward(u: Tensor, x: Tensor, first: Tensor, v: Tensor, doutput: Tensor, carry: Tensor, plan: Plan) -> Gradients:
+def backward(
+    u: Tensor, x: Tensor, first: Tensor, v: Tensor, doutput: Tensor, carry: Tensor, du: Tensor, dx: Tensor | None, plan: Plan
+) -> Tensor:
     """The gradient of the state obeys dc_t = (direct part) + a_{t+1} * dc_{t+1}, where a_t = f_t (1 + v_f (c_{t-1} - c_t))
     is known beforehand for all t, so that one operation stands in the loop."""
-    width, du = v.size(1), torch.empty_like(u)
-    dx = torch.empty_like(x) if plan.highway and u.size(2) == 3 * width else None
+    width = v.size(1)
     c, f, r, straight = _parts(u, x, width, plan)
     du_c, dz_f, dz_r, dstraight = _parts(du, x if dx is None else dx, width, plan)
     dh, before = _columns(doutput, width, plan), _moved(c, first, not plan.backwards)
@@ -81,5 +80,4 @@ def backward(u: Tensor, x: Tensor, first: Tensor, v: Tensor, doutput: Tensor, ca
     torch.add(a[order[-1]] * dc[order[-1]], v[1] * dz_r[order[-1]], out=carry)
     torch.mul(dc, lost, out=dz_f)
     torch.mul(dc, 1 - f, out=du_c)
-    dv = torch.stack(((dz_f * before).sum((0, 1)), (dz_r * before).sum((0, 1))))
-    return du, dx, dv, torch.cat((dz_f.sum((0, 1)), dz_r.sum((0, 1))))
+    return torch.stack([part.sum((0, 1)) for part in (dz_f * before, dz_r * before, dz_f, dz_r)])

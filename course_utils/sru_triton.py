@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .sru_steps import Gradients, Plan
+from .sru_steps import Plan
 
 BLOCK = 64  # units to a program: small, so that a small batch too keeps the whole GPU busy
 
@@ -127,13 +127,13 @@ def forward(u: Tensor, x: Tensor, state: Tensor, v: Tensor, bias: Tensor, output
     _launch(_forward, u, whole, output, [u, part, state, v, bias, columns], not plan.backwards, plan)
 
 
-def backward(u: Tensor, x: Tensor, first: Tensor, v: Tensor, doutput: Tensor, carry: Tensor, plan: Plan) -> Gradients:
-    width, du = v.size(1), torch.empty_like(u)
-    dx = torch.empty_like(x) if plan.highway and u.size(2) == 3 * width else None
+def backward(
+    u: Tensor, x: Tensor, first: Tensor, v: Tensor, doutput: Tensor, carry: Tensor, du: Tensor, dx: Tensor | None, plan: Plan
+) -> Tensor:
+    width = v.size(1)
     whole, part = _carried(u, x if plan.highway else None, width)
     _, dpart = _carried(du, dx, width)
     columns = doutput[..., width:] if plan.backwards else doutput
     sums = v.new_empty(len(first), 4 * width)
     _launch(_backward, u, whole, doutput, [u, part, first, v, columns, carry, du, dpart, sums], plan.backwards, plan)
-    total = sums.sum(0).view(4, width)
-    return du, dx, total[:2], total[2:].flatten()
+    return sums.sum(0).view(4, width)

@@ -1,7 +1,10 @@
 """The fast SRU equals a plain loop of steps: outputs, last states, gradients; and it refuses what does not fit."""
 
 import importlib
+import os
+import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -152,6 +155,46 @@ def test_a_kernel_that_cannot_be_kept_on_disk_is_compiled_all_the_same() -> None
         numba.njit(cache=True)(names["double"])
     sru_kernels.compiled(names["double"])(values := np.arange(3.0))
     assert values.tolist() == [0, 2, 4]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("case", CASES)
+def test_any_number_of_threads_gives_the_same(case: str, threads: int) -> None:
+    layer, x, initial = made(case, torch.float64, True)
+    usual = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        ours = gradients(layer, layer, x, initial)
+    finally:
+        torch.set_num_threads(usual)
+    theirs = gradients(lambda *values: plain(layer, *values), layer, x, initial)
+    for name, gradient in theirs[2].items():
+        assert float((ours[2][name] - gradient).norm()) <= 1e-10 * float(gradient.norm()), name
+
+
+@pytest.mark.parametrize("without", ["", "OpenMP", "more than one thread"])
+def test_threads_are_pytorchs_own_as_far_as_it_has_any(without: str, tmp_path: Path) -> None:
+    code = (
+        "import sys, torch; from course_utils import sru, sru_kernels; torch.set_num_threads(3); torch.manual_seed(0)\n"
+        "if sys.argv[1]: torch.__file__ = sys.argv[1]\n"
+        "layer, x = sru.SRU(5, 5), torch.ones(4, 3, 5); layer(x)[0].sum().backward()\n"
+        "print(float(layer.bias_l0.grad.double().sum()), sru_kernels._openmp() is None)"
+    )
+    limit = {"OMP_THREAD_LIMIT": "1"} if without == "more than one thread" else {}  # the team is smaller than what was asked for
+    other = str(tmp_path / "torch" / "__init__.py") if without == "OpenMP" else ""
+    printed = [
+        subprocess.run([sys.executable, "-c", code, where], check=True, capture_output=True, text=True, env=os.environ | some).stdout.split()
+        for where, some in (("", {}), (other, limit))
+    ]
+    assert float(printed[0][0]) == pytest.approx(float(printed[1][0]), abs=1e-5)
+    assert without != "OpenMP" or printed[1][1] == "True"
+
+
+def test_weights_of_another_type_are_refused() -> None:
+    layer = SRU(3, 3)
+    layer.v_l0.data = layer.v_l0.data.double()
+    with pytest.raises(ValueError, match="of one type"):
+        layer(torch.zeros(1, 2, 3))
 
 
 @pytest.mark.parametrize("where", ["x", "initial", "weight_l0", "v_l0", "bias_l0"])
