@@ -26,7 +26,7 @@ class GNMT(AttentionTranslator):
     """
 
     def __init__(
-        self, source_size: int, V: int, D: int, H: int, score: str = "dot", *, layers: int = 3, both_ways: bool = True,
+        self, source_size: int, V: int, D: int, H: int, score: str = "dot", *, layers: int = 2, both_ways: bool = True,
         residual: bool = True, deep_context: bool = True, feeding: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(source_size, V, D, H, score, both_ways=both_ways)

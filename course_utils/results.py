@@ -118,8 +118,20 @@ def _sums(name: str, seed: int) -> tuple[dict[str, float], int]:
     return {**found, "4 digits": tasks.sums_exact(model, longer, reverse=tasks.SUMS_MODELS[name][0])}, _size(model)
 
 
-def _translation(name: str, seed: int) -> tuple[dict[str, float], int]:
+def _translated(model: Any) -> dict[str, float]:
     """Exact translations in percent, of all test sentences and by English words, and right tokens in percent."""
+    from . import tasks
+
+    score = tasks.translate_test(model)
+    by_length = {f"exact {low}-{high}": float(share) for (low, high), share in zip(tasks.TRANSLATION_BINS, score.by_length)}
+    found = {"exact": score.exact, "tokens": score.tokens, **by_length}
+    if hasattr(model, "decode_and_look"):
+        found["alignment error"] = tasks.translation_alignment_error(model)
+    return found
+
+
+def _translation(name: str, seed: int) -> tuple[dict[str, float], int]:
+    """`_translated` of one of `tasks.TRANSLATORS`."""
     import torch
 
     from . import tasks
@@ -127,11 +139,31 @@ def _translation(name: str, seed: int) -> tuple[dict[str, float], int]:
     torch.manual_seed(seed)
     model = tasks.TRANSLATORS[name]()
     tasks.train_translator(model, seed)
-    score = tasks.translate_test(model)
-    by_length = {f"exact {low}-{high}": float(share) for (low, high), share in zip(tasks.TRANSLATION_BINS, score.by_length)}
-    found = {"exact": score.exact, "tokens": score.tokens, **by_length}
-    if name.startswith("attention"):
-        found["alignment error"] = tasks.translation_alignment_error(model)
+    return _translated(model), _size(model)
+
+
+RANKS = {"beam": (0.0, 0.0), "length": (0.2, 0.0), "coverage": (0.0, 0.2), "both": (0.2, 0.2)}  # (alpha, beta), GNMT's where not 0
+BEAM = 4  # width
+
+
+def _ablation(name: str, seed: int) -> tuple[dict[str, float], int]:
+    """`_translated` of one of `tasks.GNMT_PARTS`; then, for the test sentences and for longer ones than any in training,
+    the exact translations in percent by each way to decode, and the words written for 100 true ones."""
+    import torch
+
+    from . import decoding, tasks
+
+    torch.manual_seed(seed)
+    model = tasks.gnmt_translator(name)
+    tasks.train_translator(model, seed)
+    found = _translated(model)
+    for part, pairs in (("", tasks.translation_data().test), ("longer, ", tasks.longer_pairs())):
+        sources, targets = tasks.translation_ids(pairs)
+        true, beams = [ids[1:-1] for ids in targets], decoding.beam_search(model, sources, BEAM)
+        written = {how: [decoding.best(beam, *rank).words for beam in beams] for how, rank in RANKS.items()}
+        for how, every in {"greedy": tasks.greedy(model, sources), **written}.items():
+            found[part + how] = 100 * float(np.mean([ours == theirs for ours, theirs in zip(every, true)]))
+            found[f"{part}{how}, words"] = 100 * sum(map(len, every)) / sum(map(len, true))
     return found, _size(model)
 
 
@@ -157,9 +189,14 @@ TASKS: dict[str, tuple[tuple[str, ...], int, Callable[[str, int], tuple[dict[str
     "few labels": (("BERT", "BERT, from scratch"), 3, _few_labels),
     "sums": (("baseline", "reversed", "peeky", "both"), 3, _sums),
     "translation": (
-        ("seq2seq", "seq2seq, peeky", "attention, dot", "attention, general", "attention, additive", "attention, dot, one way"),
+        ("seq2seq", "seq2seq, peeky", "attention, dot", "attention, general", "attention, additive", "attention, dot, one way", "GNMT"),
         3,
         _translation,
+    ),
+    "ablation": (
+        ("all parts", "one way", "1 layer", "no residual", "context at the top", "1 layer, fed"),
+        3,
+        _ablation,
     ),
     "dates": (("no attention", "attention, dot", "attention, general", "attention, additive"), 3, _dates),
 }

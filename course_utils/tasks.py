@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from . import datasets, grammar, text
 from .attention import AttentionTranslator, alignment_error, weights_on_truth
+from .gnmt import GNMT
 from .proofs import expect_shape
 from .training import History, train
 from .transformer import CausalTransformer, TransformerTranslator
@@ -257,6 +258,7 @@ TRANSLATION_HIDDEN, TRANSLATION_EMBEDDING, TRANSLATION_BATCH = 128, 64, 64
 TRANSLATION_EPOCHS, TRANSLATION_RATE = 5, 0.006
 TRANSLATION_BINS = ((3, 4), (5, 6), (7, 8), (9, 10), (11, 12))  # English words, both ends included
 TRANSLATION_MOST = 24  # tokens that a decoder may write; the longest true translation has fewer
+TRANSLATION_LONGER = range(13, 17)  # English words a sentence, longer than any in training (lesson 13)
 
 
 class Translation(NamedTuple):
@@ -269,32 +271,49 @@ class Translation(NamedTuple):
 
 
 @cache
-def translation_data() -> Translation:
-    """The pairs that lessons 11 to 15 translate.
-
-    The lexicon is cut to its most frequent words (TRANSLATION_WORDS), so that a model can know each word within the
-    budget and what remains difficult is the order. Equally many sentences of each length, so that a long one is not
-    rarer than a short one. Every English sentence has one right translation.
-    """
+def translation_grammar() -> grammar.Grammar:
+    """The grammar of a lexicon that is cut to its most frequent words (TRANSLATION_WORDS)."""
     table = tomllib.loads((datasets.DATA / "lexicon.toml").read_text(encoding="utf-8"))
     for section, most in TRANSLATION_WORDS.items():
         for group, body in table[section].items():
             table[section][group] = body[:most] if section == "nouns" else {**body, "words": body["words"][:most]}
-    small = grammar.Grammar(table)
-    words = {name: {getattr(rule.word, name) for rule in small.rules} - {""} for name in grammar.LANGUAGES}
-    english, korean = (text.Vocabulary(sorted(forms)) for forms in (words["english"] | {"an"}, words["korean"]))
-    wanted = TRANSLATION_TEST + TRANSLATION_TRAIN
-    found: dict[int, list[grammar.Pair]] = {length: [] for length in TRANSLATION_LENGTHS}
+    return grammar.Grammar(table)
+
+
+def translation_pairs(lengths: Sequence[int], each: int, seed: int) -> dict[int, list[grammar.Pair]]:
+    """`each` different pairs of `translation_grammar` for each number of English words in `lengths`."""
+    found: dict[int, list[grammar.Pair]] = {length: [] for length in lengths}
     seen = set()
-    for pair in small.stream(TRANSLATION_SEED):
+    for pair in translation_grammar().stream(seed):
         same = found.get(len(pair.english), [])
-        if pair.english not in seen and len(pair.english) in found and len(same) < wanted:
+        if pair.english not in seen and len(pair.english) in found and len(same) < each:
             seen.add(pair.english)
             same.append(pair)
-            if all(len(pairs) == wanted for pairs in found.values()):
+            if all(len(pairs) == each for pairs in found.values()):
                 break
+    return found
+
+
+@cache
+def translation_data() -> Translation:
+    """The pairs that lessons 11 to 15 translate.
+
+    Of the cut lexicon a model can know each word within the budget, and what remains difficult is the order. Equally
+    many sentences of each length, so that a long one is not rarer than a short one. Every English sentence has one
+    right translation.
+    """
+    rules = translation_grammar().rules
+    words = {name: {getattr(rule.word, name) for rule in rules} - {""} for name in grammar.LANGUAGES}
+    english, korean = (text.Vocabulary(sorted(forms)) for forms in (words["english"] | {"an"}, words["korean"]))
+    found = translation_pairs(TRANSLATION_LENGTHS, TRANSLATION_TEST + TRANSLATION_TRAIN, TRANSLATION_SEED)
     train_part = [pair for pairs in found.values() for pair in pairs[TRANSLATION_TEST:]]
     return Translation(english, korean, train_part, [pair for pairs in found.values() for pair in pairs[:TRANSLATION_TEST]])
+
+
+@cache
+def longer_pairs() -> list[grammar.Pair]:
+    """TRANSLATION_TEST pairs of each of TRANSLATION_LONGER, more English words than any in training."""
+    return [pair for pairs in translation_pairs(TRANSLATION_LONGER, TRANSLATION_TEST, TRANSLATION_SEED).values() for pair in pairs]
 
 
 def translation_ids(pairs: Sequence[grammar.Pair]) -> tuple[list[list[int]], list[list[int]]]:
@@ -458,6 +477,23 @@ def transformer_translator() -> TransformerTranslator:
     return TransformerTranslator(len(data.english), len(data.korean), TRANSLATION_HIDDEN)
 
 
+# What lesson 13's ablation trains: the parts in which a model differs from GNMT with all of them
+GNMT_PARTS: dict[str, dict[str, Any]] = {
+    "all parts": {},
+    "one way": {"both_ways": False},
+    "1 layer": {"layers": 1},  # lesson 12's model
+    "no residual": {"residual": False},
+    "context at the top": {"deep_context": False},
+    "1 layer, fed": {"layers": 1, "feeding": True},
+}
+
+
+def gnmt_translator(name: str = "all parts") -> GNMT:
+    """Lesson 13's model, one of GNMT_PARTS, with the sizes of the translation task."""
+    data, sizes = translation_data(), (TRANSLATION_EMBEDDING, TRANSLATION_HIDDEN)
+    return GNMT(len(data.english), len(data.korean), *sizes, **GNMT_PARTS[name])
+
+
 def translation_alignment_error(model: Any) -> float:
     """`alignment_error` on the test pairs of a translator that has `decode_and_look`."""
     model.eval()
@@ -473,6 +509,7 @@ TRANSLATORS: dict[str, Callable[[], nn.Module]] = {
     "attention, general": lambda: attention_translator("general"),
     "attention, additive": lambda: attention_translator("additive"),
     "attention, dot, one way": lambda: attention_translator("dot", both_ways=False),
+    "GNMT": gnmt_translator,
     "Transformer": transformer_translator,
 }
 
