@@ -114,9 +114,13 @@ def _parts_with(*faults: str) -> Callable[..., Any]:
             trained = [*embedding.values(), *layer.values(), read_out["W"]]
         elif "untrained" in faults:
             trained = [*embedding.values(), *layer.values()]
-        else:
-            trained = [*embedding.values(), *layer.values(), *read_out.values()]
-        repeat = {"by H": lambda c, T: np.repeat(c[:, None], c.shape[1], axis=1), "flat": lambda c, T: np.repeat(c, T, axis=0)}
+        elif "names" in faults:
+            trained = [*embedding, *layer, *read_out]
+        repeat: dict[str, Callable[..., Array]] = {
+            "by H": lambda c, T: np.repeat(c[:, None], c.shape[1], axis=1),
+            "flat": lambda c, T: np.repeat(c, T, axis=0),
+            "steps first": lambda c, T: np.stack([c] * T),
+        }
         chosen = [repeat[fault] for fault in faults if fault in repeat]
         return embedding, layer, read_out, (chosen or [copies])[0], trained
 
@@ -132,7 +136,10 @@ def check_parts(answer: Callable[..., Any]) -> str:
     context, found = np.arange(2.0 * H).reshape(2, H), []
     copied = np.asarray(copies(context.copy(), T))
     if copied.shape != (2, T, H):
-        by_H = "that is one copy for each unit, H of them, where each of the T steps needs one" if copied.shape == (2, H, H) else "one copy a step"
+        by_H = {
+            (2, H, H): "that is one copy for each unit, H of them, where each of the T steps needs one",
+            (T, 2, H): "the steps must be the second axis, behind the rows of the batch",
+        }.get(copied.shape, "one copy a step, each step of its own in the second axis")
         found.append(f"copies(context (2, {H}), T={T}) has the shape {copied.shape}, not (N, T, H) = {(2, T, H)}: {by_H}")
     elif not np.array_equal(copied, np.repeat(context[:, None], T, axis=1)):
         found.append("copies mixes up the rows: step t of row n must be the context of row n")
@@ -143,6 +150,8 @@ def check_parts(answer: Callable[..., Any]) -> str:
         for part, group in (("embedding", embedding), ("layer", layer), ("read_out", read_out))
         for name, array in group.items()
     }
+    if any(isinstance(array, str) for array in trained):
+        raise Wrong("trained must hold the arrays themselves, not their names: take the dictionaries' values()")
     forgotten = [name for name, array in arrays.items() if not any(array is one for one in trained)]
     if forgotten:
         found.append(f"the optimizer never gets {', '.join(forgotten)}, so it stays as it was drawn; trained must hold every array")
@@ -224,7 +233,7 @@ def check_back(answer: Callable[..., Any]) -> str:
                 raise Wrong(sentence)
         right = [name for name, value in repaired_back(*given)[1].items() if relative_error(np.asarray(got[1][name]), value) < 1e-9]
         raise Wrong(f"right are the gradients by {', '.join(right) or 'none'}; what do the wrong ones have in common, on the way back?")
-    return "the layer's way back wants dL/ds_t. States and their gradients have one shape, so nothing complains, and the read-out still learns."
+    return "the layer's way back wants dL/ds_t, not what the read-out got as input. Both have one shape, so nothing complains, and the read-out still learns."
 
 
 # ---------------------------------------------------------------- 11.4 writing
@@ -350,18 +359,36 @@ def _open(log_p: Callable[[tuple[int, ...]], Array], V: int, most: int) -> tuple
     return _every(log_p, V, most, "open")
 
 
-_by = {"mean": _mean, "open": _open}
+def _beam(log_p: Callable[[tuple[int, ...]], Array], V: int, most: int, width: int = 3) -> tuple[tuple[int, ...], float]:
+    ends: list[tuple[float, tuple[int, ...]]] = []
+    beam: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
+    while beam:
+        longer: list[tuple[float, tuple[int, ...]]] = []
+        for total, words in beam:
+            scores = log_p(words)
+            ends.append((total + float(scores[EOS]), words))
+            if len(words) < most:
+                longer += [(total + float(scores[word]), (*words, word)) for word in range(V) if word != EOS]
+        beam = sorted(longer, reverse=True)[:width]
+    whole, words = max(ends)
+    return words, whole
+
+
+_by = {"mean": _mean, "open": _open, "beam": _beam}
 
 
 def check_best(answer: Callable[..., Any]) -> str:
-    V, most = 6, 5
+    V, most, models = 6, 5, 7
     every = sum((V - 1) ** length for length in range(most + 1))
     given: list[Callable[[tuple[int, ...]], Array]] = []
     told: list[tuple[tuple[int, ...], float]] = []
     calls: list[tuple[int, ...]] = []
-    for seed in range(6):
+    for seed in range(models):
 
         def log_p(words: tuple[int, ...], seed: int = seed) -> Array:
+            if seed == models - 1:  # the least probable first id goes on surely, the others do not: no beam sees it
+                likely = np.log([0.22, 0.22, 0.21, 0.06, 0.19, 0.10]) if not words else np.full(V, np.log(1 / V))
+                return np.log([0.01, 0.01, 0.01, 0.95, 0.01, 0.01]) if words == (5,) else likely
             scores = 2.0 * np.random.default_rng([seed, *words]).standard_normal(V)
             scores[EOS] += len(words) - 2.5  # short sequences are improbable, so that one has to look far
             return np.asarray(scores - np.log(np.exp(scores).sum()))
@@ -384,16 +411,17 @@ def check_best(answer: Callable[..., Any]) -> str:
             "greedy": "these are the greedy sequences; others are more probable as a whole, though they begin worse",
             "mean": "this maximises the log probability per word; asked is the sum, the probability of the whole sequence",
             "open": "this leaves out the probability of <eos>; a sequence is finished only with it",
+            "beam": "this keeps only the three best beginnings at each step, and the best sequence may begin worse than three others: never surely the best",
         }.items():
             if [words for words, _ in told] == [(_greedy if kind == "greedy" else _by[kind])(log_p, V, most)[0] for log_p in given]:
                 raise Wrong(sentence)
-        missed = next(seed for seed in range(6) if told[seed][0] != true[seed][0])
+        missed = next(seed for seed in range(models) if told[seed][0] != true[seed][0])
         raise Wrong(f"{told[missed][0]} is not the most probable sequence (model {missed}): another one has the log probability {true[missed][1]:.3f}")
     for (_, ours), (_, theirs) in zip(told, true):
         if not np.isclose(ours, theirs):
             raise Wrong(f"the right sequence, but its log probability with <eos> is {theirs:.4f}, and yours is {ours:.4f}")
     if len(calls) > 2 * every:
-        raise Wrong(f"right, but with {len(calls)} calls where all beginnings of the six models are {6 * every}: a beginning that is already less probable than "
+        raise Wrong(f"right, but with {len(calls)} calls where all beginnings of the {models} models are {models * every}: a beginning that is already less probable than "
                     "a finished sequence cannot win any more, since each further word only lowers it; leave its continuations out")  # fmt: skip
     return "surely the best, without trying all: a beginning can only lose by going on. On long sentences even this is too slow, hence beams."
 
@@ -423,6 +451,8 @@ EXERCISES = {
             "read-out not trained": _parts_with("untrained"),
             "bias not trained": _parts_with("one trained"),
             "copies rows": _parts_with("flat"),
+            "steps first": _parts_with("steps first"),
+            "names": _parts_with("names"),
         },
     ),
     "11.3": Exercise(
@@ -445,6 +475,7 @@ EXERCISES = {
         wrong={
             "greedy": _greedy,
             "tries all": _every,
+            "beam of three": _beam,
             "mean per word": _mean,
             "without eos": _open,
         },
