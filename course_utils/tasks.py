@@ -256,6 +256,7 @@ TRANSLATION_TRAIN, TRANSLATION_TEST, TRANSLATION_SEED, TRANSLATION_SEEDS = 1_200
 TRANSLATION_WORDS = {"nouns": 3, "verbs": 2, "adjectives": 2, "prepositions": 2}  # first words of each list of the lexicon
 TRANSLATION_HIDDEN, TRANSLATION_EMBEDDING, TRANSLATION_BATCH = 128, 64, 64
 TRANSLATION_EPOCHS, TRANSLATION_RATE = 5, 0.006
+TRANSFORMER_RATE, TRANSFORMER_SPREAD = 0.003, 0.3
 TRANSLATION_BINS = ((3, 4), (5, 6), (7, 8), (9, 10), (11, 12))  # English words, both ends included
 TRANSLATION_MOST = 24  # tokens that a decoder may write; the longest true translation has fewer
 TRANSLATION_LONGER = range(13, 17)  # English words a sentence, longer than any in training (lesson 13)
@@ -409,16 +410,20 @@ def train_in_one_cycle(
     return train(model, some, loss, epochs=epochs, optimizer=optimizer, evaluate=evaluate, description=description)
 
 
-def train_translator(model: nn.Module, seed: int, *, reverse: bool = False, description: str = "translation") -> History:
+def train_translator(
+    model: nn.Module, seed: int, *, reverse: bool = False, rate: float | None = None, description: str = "translation"
+) -> History:
     """The budget of lessons 11 to 15: TRANSLATION_EPOCHS over all training pairs, batches of similar length.
 
     The caller makes the model, after `torch.manual_seed(seed)`. reverse: the source is read from its end.
+    rate: the cycle's highest; when None TRANSFORMER_RATE for a `TransformerTranslator`, else TRANSLATION_RATE.
     """
+    usual = TRANSFORMER_RATE if isinstance(model, TransformerTranslator) else TRANSLATION_RATE
     source, target = translation_ids(translation_data().train)
     source = [_reversed(ids) for ids in source] if reverse else source
     return train_in_one_cycle(
         model, (source, target), translation_loss, seed=seed, size=TRANSLATION_BATCH, epochs=TRANSLATION_EPOCHS,
-        rate=TRANSLATION_RATE, lengths=[len(ids) for ids in source], description=f"{description}, seed {seed}",
+        rate=rate or usual, lengths=[len(ids) for ids in source], description=f"{description}, seed {seed}",
     )  # fmt: skip
 
 
@@ -474,7 +479,7 @@ def attention_translator(score: str | None, *, both_ways: bool = True) -> Attent
 def transformer_translator() -> TransformerTranslator:
     """Lesson 15's model for the translation task."""
     data = translation_data()
-    return TransformerTranslator(len(data.english), len(data.korean), TRANSLATION_HIDDEN)
+    return TransformerTranslator(len(data.english), len(data.korean), TRANSLATION_HIDDEN, heads=8, spread=TRANSFORMER_SPREAD)
 
 
 # What lesson 13's ablation trains: the parts in which a model differs from GNMT with all of them

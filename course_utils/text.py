@@ -77,7 +77,7 @@ class Vocabulary:
 
 def expect_ids(name: str, ids: Any, V: int) -> None:
     """Raise ValueError, saying where and what was expected, unless all ids (array or tensor) are of a vocabulary of V."""
-    numbers = np.asarray(ids)
+    numbers = np.asarray(ids.cpu() if hasattr(ids, "cpu") else ids)  # a tensor may be on a GPU
     if numbers.dtype.kind not in "iu":
         raise ValueError(f"{name} holds {numbers.dtype} numbers; expected ids, whole numbers from 0 to {V - 1}")
     if numbers.size and not (numbers.min() >= 0 and numbers.max() < V):

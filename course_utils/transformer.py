@@ -106,17 +106,20 @@ class TransformerTranslator(nn.Module):
     memory: each decoder layer's keys and values of the source, (N, layers, S, 2H), and the source's mask (N, S).
     state: the cache of the words so far, (layers, N, P, 2H): as with a GRU's state, sentences stand on axis 1.
     H, heads, inner, dropout, longest: as in `CausalTransformer`; layers: so many in the encoder, and so many in the decoder.
+    spread: standard deviation of the embeddings' first numbers; those of the positions are near 0.7.
     """
 
     table: Tensor
 
     def __init__(
         self, source_size: int, V: int, H: int, layers: int = 2, heads: int = 4, inner: int | None = None,
-        dropout: float = 0.0, longest: int = LONGEST,
+        dropout: float = 0.0, longest: int = LONGEST, spread: float = 1.0,
     ) -> None:  # fmt: skip
         super().__init__()
         sizes: dict[str, Any] = {"dropout": dropout, "batch_first": True, "norm_first": True}
         self.source, self.target = nn.Embedding(source_size, H), nn.Embedding(V, H)
+        for table in (self.source, self.target):
+            table.weight.data.mul_(spread)
         self.encoder = nn.ModuleList(nn.TransformerEncoderLayer(H, heads, inner or 2 * H, **sizes) for _ in range(layers))
         self.decoder = nn.ModuleList(nn.TransformerDecoderLayer(H, heads, inner or 2 * H, **sizes) for _ in range(layers))
         self.encoder_norm, self.decoder_norm, self.head = nn.LayerNorm(H), nn.LayerNorm(H), nn.Linear(H, V)
