@@ -212,6 +212,11 @@ def save(runs: list[Run], path: Path) -> None:
     os.replace(temporary, path)
 
 
+def _stored(path: Path) -> list[Run]:
+    """The runs of the file as it is now."""
+    return [Run(**row) for row in json.loads(path.read_text(encoding="utf-8"))["runs"]] if path.exists() else []
+
+
 def main(arguments: list[str], path: Path = FILE) -> int:
     """Run what the file lacks; "--again" first forgets what it has (of the tasks named, or of all). Returns an exit status."""
     from .training import progress, setup
@@ -221,9 +226,10 @@ def main(arguments: list[str], path: Path = FILE) -> int:
     if unknown:
         print(f"course: results knows the tasks {', '.join(TASKS)} and --again, not: {' '.join(unknown)}", file=sys.stderr)
         return 2
-    runs = [Run(**row) for row in json.loads(path.read_text(encoding="utf-8"))["runs"]] if path.exists() else []
+    runs = _stored(path)
     if "--again" in arguments:
         runs = [run for run in runs if run.task not in chosen]
+        save(runs, path)
     done = {run[:3] for run in runs}
     wanted = [(task, model, seed) for task in chosen for model in TASKS[task][0] for seed in range(TASKS[task][1])]
     missing = [key for key in wanted if key not in done]
@@ -234,8 +240,7 @@ def main(arguments: list[str], path: Path = FILE) -> int:
         found, size = TASKS[task][2](model, seed)
         rounded = {name: float(f"{number:.4g}") for name, number in found.items()}
         run = Run(task, model, seed, rounded, size, round(time.process_time() - start, 1))
-        runs.append(run)
-        save(runs, path)
+        save([*(other for other in _stored(path) if other[:3] != run[:3]), run], path)  # what others wrote meanwhile stays
         print(f"{task}, {model}, seed {seed}: {rounded}, {run.seconds} s", flush=True)
     return 0
 
