@@ -189,7 +189,7 @@ TASKS: dict[str, tuple[tuple[str, ...], int, Callable[[str, int], tuple[dict[str
     "few labels": (("BERT", "BERT, from scratch"), 3, _few_labels),
     "sums": (("baseline", "reversed", "peeky", "both"), 3, _sums),
     "translation": (
-        ("seq2seq", "seq2seq, peeky", "attention, dot", "attention, general", "attention, additive", "attention, dot, one way", "GNMT"),
+        ("seq2seq", "seq2seq, peeky", "attention, dot", "attention, general", "attention, additive", "attention, dot, one way", "GNMT", "Transformer"),
         3,
         _translation,
     ),
