@@ -65,7 +65,7 @@ def check_bias(answer: Callable[..., Any]) -> str:
             if np.isfinite(value) and abs(got - value) < 1e-6 * max(1, abs(value)) and abs(value - right) > 1e-6:
                 raise Wrong(sentence)
         left = float(sigmoid(got)) ** steps
-        raise Wrong(f"with your bias {got:.3g}, after {steps:g} steps {left:.3g} is left; it should be one half. First find f, then the number whose sigmoid is f")
+        raise Wrong(f"for steps = {steps:g}: with your bias {got:.3g} the share {left:.3g} is left; it should be one half. First find f, then the number whose sigmoid is f")
     return "and 0 for one step, 4 for 38: each unit of bias multiplies the memory by about e."
 
 
