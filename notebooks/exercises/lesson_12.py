@@ -62,8 +62,13 @@ def _overflowing(scores: Array, value: Array, length: int) -> Array:
 
 
 def _nan_when_empty(scores: Array, value: Array, length: int) -> Array:
-    parts = np.exp(scores[:length] - scores.max())
+    parts = np.exp(scores[:length] - scores[:length].max(initial=-np.inf))
     return parts @ value[:length] / parts.sum()
+
+
+def _highest_of_all(scores: Array, value: Array, length: int) -> Array:
+    parts = np.exp(scores - scores.max())[:length]
+    return parts / (parts.sum() or 1) @ value[:length]
 
 
 def check_context(answer: Callable[..., Any]) -> str:
@@ -81,6 +86,8 @@ def check_context(answer: Callable[..., Any]) -> str:
         big, value = np.array([1000.0, 1000.0 + np.log(3), 0.0]), np.array([[8.0], [4.0], [1.0]])
         if not same(answer(big.copy(), value.copy(), 2), [5.0]):
             raise Wrong("with scores near 1,000 the exponential overflows; subtract the highest real score first, which changes no weight")
+        if not same(answer(np.array([0.0, np.log(3), 1000.0]), value.copy(), 2), [5.0]):
+            raise Wrong("padding with a score of 1,000 changed the context: the score to subtract is the highest of the real places, not of all")
         try:
             empty = answer(rng.standard_normal(4), rng.standard_normal((4, 3)), 0)
         except Exception as error:
@@ -343,7 +350,8 @@ EXERCISES = {
         check=check_context,
         hint="Work on scores[:length] alone: subtract its maximum, take exp, divide by the sum. What does .max() say of an empty array?",
         solution=one_context,
-        wrong={**{name: mistake for name, (_, mistake) in CONTEXT_MISTAKES.items()}, "overflow": _overflowing, "NaN for length 0": _nan_when_empty},
+        wrong={**{name: mistake for name, (_, mistake) in CONTEXT_MISTAKES.items()}, "overflow": _overflowing, "NaN for length 0": _nan_when_empty,
+               "highest of all": _highest_of_all},  # fmt: skip
     ),
     "12.2": Exercise(
         check=check_aer,
