@@ -143,6 +143,7 @@ class TransformerTranslator(nn.Module):
     def decode(self, memory: tuple[Tensor, Tensor], state: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
         """From words (N, T) and the cache of those before them to logits (N, T, V) of the next ones, and the longer cache."""
         seen, mask = memory
+        expect_shape("mask", mask, "N S", N=len(seen), S=seen.shape[2])
         expect_shape("words", words, "N T", N=len(mask))
         text.expect_ids("words", words, self.target.num_embeddings)
         x, caches = self.dropout(placed(self.target(words), self.table, state.shape[2])), []

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from course_utils import metrics, proofs, sru, tasks, text, training
+from course_utils import attention, metrics, proofs, sru, tasks, text, training, transformer
 from from_notebook import definitions
 from torch import nn
 
@@ -22,6 +22,13 @@ def language_model(name: str = "RNN") -> nn.Module:
 
 def translator() -> tasks.Seq2Seq:
     return tasks.Seq2Seq(V, V, 4, 6, peeky=True)
+
+
+def transformer_reads(length: int, mask: torch.Tensor | None = None) -> Any:
+    """A Transformer with 6 positions reads a source of this length and writes one word, with its own mask or another."""
+    model = transformer.TransformerTranslator(V, V, 8, longest=6)
+    (seen, own), state = model.encode(torch.full((1, length), 4))
+    return model.decode((seen, own if mask is None else mask), state, torch.tensor([[2]]))
 
 
 def labeller(ids: list[list[int]], mask: list[list[bool]]) -> Any:
@@ -70,6 +77,13 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     # (T, N, D) for (N, T, D), where it can be told
     "features elsewhere": (lambda: tasks.Adder(tasks.LAYERS["RNN"])(torch.zeros(2, 5, 7)), r"axes 0 and 2 look swapped"),
     "no feature axis": (lambda: tasks.Adder(tasks.LAYERS["RNN"])(torch.zeros(5, 7)), "2 axes, not 3"),
+    # masks, and sources longer than the positional table
+    "attention's mask": (lambda: attention.Attention("dot", 4)(torch.zeros(2, 3, 4), torch.zeros(2, 5, 4), torch.ones(2, 3) > 0), r"mask has shape \(2, 3\); expected \(N=2, S=5\)"),
+    "a memory's mask": (lambda: transformer_reads(5, mask=torch.ones(1, 1) > 0), r"mask has shape \(1, 1\); expected \(N=1, S=5\)"),
+    "a source too long": (lambda: transformer_reads(7), "7 positions are needed, the table has 6; make the model with a larger `longest`"),
+    "a causal layer's input too long": (
+        lambda: transformer.CausalTransformer(2, 8, longest=6)(torch.zeros(1, 7, 2)), "7 positions are needed, the table has 6",
+    ),
     # proofs
     "gradient of another shape": (
         lambda: proofs.check_gradients(lambda: 0.0, {"x": np.ones(3)}, {"x": np.ones((3, 1))}), r"'x' has shape \(3, 1\), the parameter has \(3,\)",
@@ -160,3 +174,41 @@ def test_a_date_that_no_format_knows_is_refused(written: str, answered: str, tol
         lesson["read_date"](None, written)
     lesson["look"] = lambda model, text: ("1994-09-27", None)
     assert lesson["read_date"](None, "1994년 9월 27일 화요일") == "1994-09-27"
+
+
+# Lesson 14's attention by hand: masks, and a sequence longer than the table of positions
+
+
+@pytest.mark.parametrize(
+    ("mask", "told"),
+    [
+        (torch.ones(2, 5) > 0, r"mask has shape \(2, 5\); expected \(N, A, T, S\) = \(2, 3, 4, 5\)"),
+        (torch.ones(5, 1, 1, 2) > 0, r"mask has shape \(5, 1, 1, 2\)"),
+        (torch.ones(1, 1, 5, 4) > 0, r"mask has shape \(1, 1, 5, 4\)"),
+        (torch.ones(1, 2, 4, 5) > 0, r"mask has shape \(1, 2, 4, 5\)"),
+        (torch.ones(1, 1, 4, 5), "True where a query may look .* this one holds torch.float32"),
+    ],
+)
+def test_attention_by_hand_tells_a_wrong_mask(mask: torch.Tensor, told: str) -> None:
+    query, key = torch.zeros(2, 3, 4, 6), torch.zeros(2, 3, 5, 6)
+    with pytest.raises(ValueError, match=told):
+        definitions(14)["attention"](query, key, key, mask)
+
+
+def test_a_fully_masked_row_gives_zeros_and_no_nan_comes_out_or_back() -> None:
+    parts = [torch.randn(1, 2, steps, 4, requires_grad=True) for steps in (3, 5, 5)]
+    mask = torch.ones(1, 1, 3, 5, dtype=torch.bool)
+    mask[0, 0, 1] = False
+    context = definitions(14)["Attention"].apply(*parts, mask)
+    assert not context[:, :, 1].any() and context[:, :, [0, 2]].all() and context.isfinite().all()
+    context.sum().backward()
+    assert all(part.grad is not None and part.grad.isfinite().all() for part in parts)
+    assert not parts[0].grad[:, :, 1].any()  # type: ignore[index]
+
+
+def test_words_beyond_the_table_of_positions_are_refused() -> None:
+    lesson = definitions(14)
+    table = lesson["positions"](4, 6)
+    assert lesson["embed"](torch.zeros(1, 4, dtype=torch.long), torch.ones(3, 6), table).shape == (1, 4, 6)
+    with pytest.raises(ValueError, match="5 tokens, but the table has 4 positions"):
+        lesson["embed"](torch.zeros(1, 5, dtype=torch.long), torch.ones(3, 6), table)

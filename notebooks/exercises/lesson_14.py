@@ -343,7 +343,7 @@ def check_rotary(answer: Callable[..., Any]) -> str:
             raise Wrong("a rotation keeps every length, and yours does not: cosine and sine must have the same angle in both rows")
         t = int((got - right).abs().amax(dim=(0, 1, 3)).argmax())
         raise Wrong(f"lengths are kept, but at place {t} the numbers are {np.round(right[0, 0, t].tolist(), 3)}; yours: {np.round(got[0, 0, t].tolist(), 3)}")
-    return "query and key are turned by their places, so their product knows the difference alone. In section 9 it is multi_head, between split and attention."
+    return "query and key are turned by their places, so their product knows the difference alone. It belongs into multi_head, between split_heads and attention."
 
 
 EXERCISES = {
