@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -117,7 +118,7 @@ def texts(n: int = CORPUS, seed: int = CORPUS_SEED) -> Texts:
     lemma = {form: entry.english[0] for entry in grammar.lexicon() if entry.kind == "noun" for form in entry.english}
     waiting: dict[tuple[str, bool], list[list[int]]] = {}
     found: list[tuple[list[int], list[int]]] = []
-    for pair in grammar.sample(n, seed):
+    for pair in islice(grammar.grammar().stream(seed), n):
         noun, given = lemma[pair.english[pair.agreement[0][0]]], pair.english[0] in ("the", "this", "these", "those")
         ids = vocabulary().encode(pair.english, strict=True)
         if len(ids) > PLACES // 2 - 2:
