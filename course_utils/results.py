@@ -194,7 +194,7 @@ TASKS: dict[str, tuple[tuple[str, ...], int, Callable[[str, int], tuple[dict[str
         _translation,
     ),
     "ablation": (
-        ("all parts", "one way", "1 layer", "no residual", "context at the top", "1 layer, fed"),
+        ("all parts", "one way", "1 layer", "no residual", "context at the top", "1 layer, fed", "4 layers", "4 layers, no residual"),
         3,
         _ablation,
     ),

@@ -490,6 +490,8 @@ GNMT_PARTS: dict[str, dict[str, Any]] = {
     "no residual": {"residual": False},
     "context at the top": {"deep_context": False},
     "1 layer, fed": {"layers": 1, "feeding": True},
+    "4 layers": {"layers": 4},
+    "4 layers, no residual": {"layers": 4, "residual": False},
 }
 
 
