@@ -81,6 +81,19 @@ def test_greedy_ends_at_the_most() -> None:
     assert all(len(ids) <= 5 for ids in tasks.greedy(model.eval(), sources, most=5))
 
 
+def test_the_embeddings_spread() -> None:
+    wide, narrow = (translator(spread=spread).source.weight for spread in (1.0, 0.3))
+    assert torch.allclose(narrow, 0.3 * wide, atol=1e-12)
+
+
+def test_the_rate_of_a_transformer_is_its_own_unless_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+    monkeypatch.setattr(tasks, "train_in_one_cycle", lambda *_, rate, **__: rates.append(rate))
+    for name, rate in (("seq2seq", None), ("Transformer", None), ("Transformer", 0.001)):
+        tasks.train_translator(tasks.TRANSLATORS[name](), 0, rate=rate)
+    assert rates == [tasks.TRANSLATION_RATE, tasks.TRANSFORMER_RATE, 0.001]
+
+
 def test_the_causal_layer_sees_no_later_step_and_goes_on_where_it_stopped() -> None:
     torch.manual_seed(0)
     layer = CausalTransformer(3, 8, heads=2, layers=3).double()
