@@ -99,7 +99,13 @@ class AttentionTranslator(nn.Module):
 
 @torch.no_grad()
 def weights_on_truth(model: Any, sources: Sequence[list[int]], targets: Sequence[list[int]]) -> list[NDArray[Any]]:
-    """The weights (T, S) of each pair while the true target is written. targets: from <sos> to <eos>; row t is of word t."""
+    """The weights (T, S) of each pair while the true target is written. targets: from <sos> to <eos>; row t is of word t.
+
+    Raises ValueError for a target that does not begin with <sos>: its rows would be those of other words.
+    """
+    for place, target in enumerate(targets):
+        if target[0] != text.SOS:
+            raise ValueError(f"target {place} begins with the id {target[0]}; expected <sos>, which is {text.SOS}")
     found: list[NDArray[Any]] = []
     for source, target in text.batches(sources, targets, size=100):
         memory, state = model.encode(torch.from_numpy(text.pad(source)[0]))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from course_utils import attention, metrics, proofs, sru, tasks, text, training, transformer
+from course_utils import attention, decoding, metrics, proofs, sru, tasks, text, training, transformer
 from from_notebook import definitions
 from torch import nn
 
@@ -60,6 +60,14 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     # targets of a decoder
     "a target without <sos>": (lambda: tasks.translation_loss(translator(), ([[4], [5]], [[2, 4, 3], [4, 5, 3]])), "target 1 begins with the id 4; expected <sos>"),
+    "a target without <sos>, looked at": (
+        lambda: attention.weights_on_truth(attention.AttentionTranslator(V, V, 4, 6), [[4]], [[4, 5, 3]]), "target 0 begins with the id 4; expected <sos>",
+    ),
+    "a beam width of 0": (lambda: decoding.beam_search(translator(), [[4, 3]], 0), "a beam keeps at least 1 hypothesis of at least 1 word; width is 0"),
+    "a beam of no words": (lambda: decoding.beam_search(translator(), [[4, 3]], 2, most=0), "at least 1 word; width is 2, most is 0"),
+    "coverage without attention": (
+        lambda: decoding.best(decoding.beam_search(translator(), [[4, 3]], 2)[0], beta=0.2), "needs attention weights, which this translator does not give",
+    ),
     "a target of <sos> alone": (lambda: tasks.translation_loss(translator(), ([[4]], [[2]])), r"words has shape \(1, 0\); .* axis 1 \(T\) is empty"),
     # an empty sequence
     "nothing to pad": (lambda: text.pad([]), "at least one is needed"),
