@@ -115,7 +115,8 @@ def _sums(name: str, seed: int) -> tuple[dict[str, float], int]:
     model, history = tasks.train_sums(name, seed)
     found = {f"epoch {epoch}": share for epoch, share in enumerate(history.metric, 1)}
     longer = datasets.addition(1000, digits=4, min_digits=4)
-    return {**found, "4 digits": tasks.sums_exact(model, longer, reverse=tasks.SUMS_MODELS[name][0])}, _size(model)
+    reverse = tasks.SUMS_MODELS.get(name, (False, False))[0]
+    return {**found, "4 digits": tasks.sums_exact(model, longer, reverse=reverse)}, _size(model)
 
 
 def _translated(model: Any) -> dict[str, float]:
@@ -174,20 +175,21 @@ def _dates(name: str, seed: int) -> tuple[dict[str, float], int]:
     from . import tasks
 
     torch.manual_seed(seed)
-    model = tasks.dates_translator(name.removeprefix("attention, ") if name.startswith("attention") else None)
+    score = name.removeprefix("attention, ") if name.startswith("attention") else None
+    model = tasks.dates_transformer() if name == "Transformer" else tasks.dates_translator(score)
     tasks.train_dates(model, seed)
     return {"exact": tasks.dates_exact(model)}, _size(model)
 
 
-RECURRENT = ("RNN", "LSTM", "GRU", "SRU")
+LAYERED = ("RNN", "LSTM", "GRU", "SRU", "Transformer")
 # task -> (models, seeds, function of model and seed that trains and returns values and number of parameters)
 TASKS: dict[str, tuple[tuple[str, ...], int, Callable[[str, int], tuple[dict[str, float], int]]]] = {
-    "adding": (RECURRENT, 3, _adding),
-    "language": ((*RECURRENT, "SRU, 2 layers", "SRU, 4 layers"), 3, _language),
-    "sentiment": (RECURRENT, 3, _labels("sentiment")),
-    "tagging": (RECURRENT, 3, _labels("tagging")),
+    "adding": (LAYERED, 3, _adding),
+    "language": ((*LAYERED, "SRU, 2 layers", "SRU, 4 layers"), 3, _language),
+    "sentiment": (LAYERED, 3, _labels("sentiment")),
+    "tagging": (LAYERED, 3, _labels("tagging")),
     "few labels": (("BERT", "BERT, from scratch"), 3, _few_labels),
-    "sums": (("baseline", "reversed", "peeky", "both"), 3, _sums),
+    "sums": (("baseline", "reversed", "peeky", "both", "Transformer", "Transformer, lower rate"), 3, _sums),
     "translation": (
         ("seq2seq", "seq2seq, peeky", "attention, dot", "attention, general", "attention, additive", "attention, dot, one way", "GNMT", "Transformer"),
         3,
@@ -198,7 +200,7 @@ TASKS: dict[str, tuple[tuple[str, ...], int, Callable[[str, int], tuple[dict[str
         3,
         _ablation,
     ),
-    "dates": (("no attention", "attention, dot", "attention, general", "attention, additive"), 3, _dates),
+    "dates": (("no attention", "attention, dot", "attention, general", "attention, additive", "Transformer"), 3, _dates),
 }
 
 

@@ -23,7 +23,7 @@ from . import datasets, grammar, text
 from .attention import AttentionTranslator, alignment_error, weights_on_truth
 from .gnmt import GNMT
 from .proofs import expect_shape
-from .training import History, train
+from .training import History, adam, train
 from .transformer import CausalTransformer, TransformerTranslator
 
 Layer = Callable[[int, int], nn.Module]
@@ -399,7 +399,7 @@ def train_in_one_cycle(
     (https://arxiv.org/abs/1708.07120), in PyTorch's form (OneCycleLR).
     """
     draw, updates = np.random.default_rng(seed), -(-len(columns[0]) // size) * epochs
-    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+    optimizer = adam(model.parameters(), rate)
     plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=updates + 1, pct_start=0.2)
 
     def some() -> Iterator[tuple[Any, ...]]:
@@ -549,6 +549,12 @@ def dates_ids(some: Sequence[datasets.DateText]) -> tuple[list[list[int]], list[
     return [data.letters.encode(date.text, eos=True) for date in some], [data.digits.encode(date.iso, sos=True, eos=True) for date in some]
 
 
+def dates_transformer() -> TransformerTranslator:
+    """Lesson 15's model with about as many parameters as lesson 12's."""
+    data = dates_data()
+    return TransformerTranslator(len(data.letters), len(data.digits), DATES_HIDDEN // 2)
+
+
 def dates_translator(score: str | None) -> AttentionTranslator:
     """Lesson 12's model with the sizes of the dates task; score None for the same without attention."""
     data = dates_data()
@@ -593,14 +599,21 @@ def sums_exact(model: Any, sums: Sequence[tuple[str, str]], *, reverse: bool = F
     return 100 * float(np.mean([ours == theirs[1:-1] for ours, theirs in zip(written, target)]))
 
 
-def train_sums(name: str, seed: int) -> tuple[Seq2Seq, History]:
-    """One of SUMS_MODELS after SUMS_EPOCHS; the history's metric is the share of right held-out sums in percent."""
-    reverse, peeky = SUMS_MODELS[name]
+def train_sums(name: str, seed: int) -> tuple[nn.Module, History]:
+    """One of SUMS_MODELS, or a Transformer, after SUMS_EPOCHS; the history's metric is the share of right held-out sums in percent.
+
+    name: also "Transformer", and "Transformer, lower rate", with a third of SUMS_RATE, which was chosen for GRUs.
+    """
+    reverse, peeky = SUMS_MODELS.get(name, (False, False))
     characters, train_part, test_part = sums_data()
     torch.manual_seed(seed)
-    model = Seq2Seq(len(characters), len(characters), SUMS_EMBEDDING, SUMS_HIDDEN, peeky=peeky)
+    V = len(characters)
+    model: nn.Module = Seq2Seq(V, V, SUMS_EMBEDDING, SUMS_HIDDEN, peeky=peeky)
+    if name.startswith("Transformer"):  # of about as many parameters as "both"
+        model = TransformerTranslator(V, V, SUMS_HIDDEN // 2)
+    rate = SUMS_RATE / (3 if name.endswith("lower rate") else 1)
     history = train_in_one_cycle(
-        model, sums_ids(train_part, reverse=reverse), translation_loss, seed=seed, size=SUMS_BATCH, epochs=SUMS_EPOCHS, rate=SUMS_RATE,
+        model, sums_ids(train_part, reverse=reverse), translation_loss, seed=seed, size=SUMS_BATCH, epochs=SUMS_EPOCHS, rate=rate,
         evaluate=lambda model: sums_exact(model, test_part, reverse=reverse), description=f"{name}, seed {seed}",
     )  # fmt: skip
     return model, history

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,3 +195,19 @@ def test_a_labeller_learns_from_few_labels_and_repeats_itself(monkeypatch: pytes
     first, second = (tasks.label_accuracy(tasks.train_labeller(data), data) for _ in range(2))
     assert first == second > 70
     assert tasks.predicted_labels(tasks.Labeller(len(data.words), 3), data.test).shape == (tasks.LABEL_TEST,)
+
+
+def test_the_transformers_have_the_size_of_the_others_and_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = lambda model: sum(weight.numel() for weight in model.parameters())  # noqa: E731
+    assert 0.8 < size(tasks.dates_transformer()) / size(tasks.dates_translator("additive")) < 1.2
+    asked = {}
+
+    def remember(model: Any, *_: Any, rate: float, **__: Any) -> None:
+        asked[size(model)] = rate
+
+    monkeypatch.setattr(tasks, "train_in_one_cycle", remember)
+    monkeypatch.setattr(tasks, "sums_data", lambda: (text.Vocabulary("+0123456789"), [("5+7", "12")], []))
+    models = [tasks.train_sums(name, 0)[0] for name in ("both", "Transformer")]
+    assert 0.8 < size(models[0]) / size(models[1]) < 1.2 and set(asked.values()) == {tasks.SUMS_RATE}
+    lower, _ = tasks.train_sums("Transformer, lower rate", 0)
+    assert asked[size(lower)] == tasks.SUMS_RATE / 3 and type(lower) is type(models[1])
