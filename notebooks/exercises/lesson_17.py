@@ -35,7 +35,11 @@ def comparison(a: Runs, b: Runs) -> dict[str, str]:
 def check_comparison(answer: Callable[..., Any]) -> str:
     a = {"x": [3.0, 9.0, 8.0], "y": [1.0, 2.0, 3.0], "z": [5.0, 6.0, 7.0], "touch": [1.0, 2.0], "mine": [1.0]}
     b = {"yours": [2.0], "touch": [2.0, 3.0], "z": [4.0, 3.0, 2.0], "y": [4.0, 5.0, 6.0], "x": [4.0, 5.0, 6.0]}
-    got, true = answer(dict(a), dict(b)), comparison(a, b)
+    true = comparison(a, b)
+    try:
+        got = answer(dict(a), dict(b))
+    except KeyError as column:
+        raise Wrong(f"only one of the two has the column {column}; take the columns that both have") from None
     if not isinstance(got, dict):
         raise Wrong("return a dictionary from the column's name to one of the three words")
     if not set(got) <= set(true):
@@ -86,7 +90,7 @@ def check_alarms(answer: Callable[..., Any]) -> str:
     cases = [(2, 3), (4, 3), (7, 3), (7, 5), (5, 1)]
     got = [float(answer(*case)) for case in cases]
     if np.allclose(got, [false_alarms(*case) for case in cases]):
-        return "seven models with three seeds: about two false alarms in one column, and our table has eight."
+        return "seven models with three seeds: about two false alarms in one column, and our table has eight columns."
     for mistake, sentence in ALARM_MISTAKES.values():
         if np.allclose(got, [mistake(*case) for case in cases]):
             raise Wrong(sentence)
@@ -178,7 +182,7 @@ def _training(mistake: str) -> Callable[..., list[Array]]:
 
 TRAINING_MISTAKES = {
     "doubtful": "this is the doubtful version still: all processes subtract the same, so what is different between them at the start stays different for ever",
-    "mean at the end": "averaging the weights at the end repairs this linear task by luck; in a network the gradients were taken at different places all along",
+    "mean at the end": "averaging the weights at the end is a plaster: all along the gradients were taken at different places, and their mean is not the gradient at any of them",
     "alone": "now each process trains alone on its part: without the all-reduce they drift apart, each with a quarter of the data",
     "sum": "the sum of the gradients, not their mean: with K processes the steps are K times as long; that line was right before",
     "first part": "only rank 0's data are used; the others' work is thrown away",
@@ -200,7 +204,7 @@ def check_training(answer: Callable[..., Any]) -> str:
         if any(not np.allclose(w, got[0], atol=1e-9) for w in got):
             raise Wrong("the processes end with different weights; what must be equal before the first step, so that equal steps keep it equal?")
         if not np.allclose(got[0], repaired_training(parts, 25, 0.03, seed)[0], atol=1e-9):
-            raise Wrong("all have the same weights, but not those of one process that begins with rank 0's: change nothing but the line that is wrong")
+            raise Wrong("all have the same weights, but not those of one process that begins with rank 0's (as DistributedDataParallel does): change nothing but the line that is wrong")
     return "equal at the start, and equal steps: that is all of data-parallel training. DistributedDataParallel copies rank 0's weights for this reason."
 
 
@@ -306,6 +310,7 @@ EXERCISES = {
                 c: "first" if min(a[c]) >= max(b[c]) else "second" if min(b[c]) >= max(a[c]) else "overlap" for c in a if c in b
             },
             "missing counts": lambda a, b: {c: verdict(a[c], b[c]) if c in b else "first" for c in a},
+            "all of the first": lambda a, b: {c: verdict(a[c], b[c]) for c in a},
             "one column": lambda a, b: {c: verdict(a[c], b[c]) for c in list(a)[:1]},
             "a list": lambda a, b: [verdict(a[c], b[c]) for c in a if c in b],
         },
