@@ -49,7 +49,7 @@ MASK_MISTAKES = {
     "padding alone": "a query may look at later places in this mask: key s must not stand after query t",
     "itself forbidden": "query t may not look at itself in this mask; s <= t includes s = t, and the first query would see nothing",
     "turned": "this mask lets queries look forward: rows are queries, columns are keys, so True stands in the lower triangle",
-    "padding of the queries": "the rows of padding are False here, not its columns: it is the keys that must be real",
+    "padding of the queries": "the rows of padding are all False here: ask whether the key is real, not the query; what a padded query finds, nobody uses",
     "or": "joined by 'or' one reason is enough to be looked at; a key must be early enough AND real",
     "forbidden as True": "this is the opposite: True stands where a query may look, in this course and in F.scaled_dot_product_attention",
 }
@@ -92,6 +92,10 @@ def _count(mistake: str) -> Callable[[int, int, int, int], int]:
         parts = 3 * attention + 2 * feed + 5 * norm
         return V * H + layers * parts + {
             "no biases": -layers * (12 * H + 2 * (inner + H)),
+            "no attention biases": -layers * 12 * H,
+            "no embedding": -V * H,
+            "a bias at the output": V,
+            "a norm after each stack": 2 * norm,
             "no norms": -layers * 5 * norm,
             "two norms in the decoder": -layers * norm,
             "no cross-attention": -layers * attention,
@@ -108,6 +112,10 @@ def _count(mistake: str) -> Callable[[int, int, int, int], int]:
 
 COUNT_MISTAKES = {
     "no biases": "the biases are missing: each of the products has one, H numbers in attention, inner and H in the feed-forward part",
+    "no attention biases": "the biases of attention are missing: each of its four matrices has one, H numbers (the paper's formula leaves them out)",
+    "no embedding": "the embedding is missing: V rows of H numbers",
+    "a bias at the output": "you have V numbers too many: the output uses the embedding's matrix again, without a bias of its own",
+    "a norm after each stack": "you counted a layer norm after each stack; that is pre-norm's, and asked for are the layers and the embedding alone",
     "no norms": "the layer norms are missing: 2 in an encoder layer, 3 in a decoder layer, each with gain and bias",
     "two norms in the decoder": "a decoder layer has three parts, so three layer norms; you counted two",
     "no cross-attention": "a decoder layer attends twice: to itself and to the memory; one attention is missing",
@@ -129,7 +137,7 @@ def check_count(answer: Callable[..., Any]) -> str:
             if got == _count(mistake)(*sizes):
                 raise Wrong(sentence)
         raise Wrong(f"for V, H, inner, layers = {sizes} there are {right:,} parameters; yours: {got}, a difference of {got - right:,}")
-    return "two thirds of a wide layer are feed-forward, and the heads never enter: A heads of width H / A cost what one costs."
+    return "with inner = 4 H, two thirds of an encoder layer are feed-forward and half of a decoder layer. The heads never enter: A heads of width H / A cost what one costs."
 
 
 # ---------------------------------------------------------------- 14.3 RMSNorm, backward
@@ -144,7 +152,7 @@ def rms_norm_backward(dy: Tensor, x: Tensor, gain: Tensor, eps: float) -> tuple[
 
 def _rms_wrong(mistake: str) -> Callable[..., tuple[Tensor, Tensor]]:
     def answer(dy: Tensor, x: Tensor, gain: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-        root = ((x**2).mean(dim=2, keepdim=True) + eps).sqrt()
+        root = ((x**2).mean(dim=2, keepdim=True) + (0 if mistake == "eps forgotten" else eps)).sqrt()
         n, dn = x / root, dy if mistake == "gain forgotten" else dy * gain
         dgain = (dy * n).sum(dim=(0, 1))
         if mistake == "dgain of x":
@@ -171,6 +179,7 @@ RMS_MISTAKES = {
     "gain forgotten": "dx lacks the gain: the gradient by x / r is dy times gain",
     "sum": "the road through r has a mean over the H numbers, from mean(x**2); yours has the sum",
     "sign": "the road through r has the wrong sign in dx: a larger r makes y smaller",
+    "eps forgotten": "r lacks eps: it is the root of mean(x**2) + eps",
     "dgain of x": "the gradient by gain is the sum of dy times x / r; yours has x, not divided by r",
     "dgain without n": "the gradient by gain is the sum of dy times x / r; yours is the sum of dy alone",
 }
@@ -225,7 +234,9 @@ def _layer(split: str, join: str, residual: bool = True, scale: float | None = N
             x = self.enter(x)
             N, T, H = x.shape
             parts = self.all_three(x).chunk(3, dim=2)
-            if split == "right":
+            if split == "every A-th":
+                q, k, v = (part.reshape(N, T, -1, self.heads).permute(0, 3, 1, 2) for part in parts)
+            elif split == "right":
                 q, k, v = (part.reshape(N, T, self.heads, -1).transpose(1, 2) for part in parts)
             elif split == "heads as steps":
                 q, k, v = (part.reshape(N, T, self.heads, -1) for part in parts)
@@ -251,6 +262,10 @@ LAYER_MISTAKES: dict[str, tuple[str, type[nn.Module]]] = {
     "heads as steps": (
         "each step is taken apart rightly, but the heads' axis stands where attention expects the steps, so heads look at heads: transpose it",
         _layer("heads as steps", "wrong"),
+    ),
+    "every A-th": (
+        "head a gets every A-th number here; it should get d neighbours: H becomes (heads, d), in this order",
+        _layer("every A-th", "right"),
     ),
     "residual lost": ("attention is right now, but the residual is gone: x + ... as before", _layer("right", "right", residual=False)),
     "not scaled": ("the heads are right now, but the scores are no longer divided by the root of d", _layer("right", "right", scale=1.0)),
@@ -310,6 +325,9 @@ def _rotary_wrong(mistake: str) -> Callable[[Tensor], Tensor]:
             a, b = x.chunk(2, dim=3)
             return torch.cat([a * cosine - b * sine, a * sine + b * cosine], dim=3)
         a, b = x[..., 0::2], x[..., 1::2]
+        if mistake == "overwritten":
+            a = a * cosine - b * sine
+            return torch.stack([a, a * sine + b * cosine], dim=4).flatten(3)
         turned = a * cosine - b * sine, a * sine + b * cosine
         return torch.cat(turned, dim=3) if mistake == "not woven" else torch.stack(turned, dim=4).flatten(3)
 
@@ -323,6 +341,7 @@ ROTARY_MISTAKES = {
     "one speed": "all pairs turn with the same speed; pair i has the speed 10000**(-2i / d)",
     "half the exponent": "the speeds fall too slowly: the exponent of pair i is -2i / d, yours is -i / d",
     "from 1": "place 0 is not turned: count the places from 0, so that the first angle is 0",
+    "overwritten": "the second number of each pair is made from the first one after its turn; both need the old pair (a slice is a view: writing to it changes x)",
     "not woven": "the numbers are turned rightly, but the two of a pair stand d/2 apart in the result: weave them together again",
 }
 
@@ -340,7 +359,7 @@ def check_rotary(answer: Callable[..., Any]) -> str:
             if torch.allclose(got, _rotary_wrong(mistake)(x), atol=1e-4):
                 raise Wrong(sentence)
         if not torch.allclose(got.norm(dim=3), x.norm(dim=3), atol=1e-4):
-            raise Wrong("a rotation keeps every length, and yours does not: cosine and sine must have the same angle in both rows")
+            raise Wrong("a rotation keeps every length, and yours does not: both numbers of a pair must turn by the same angle")
         t = int((got - right).abs().amax(dim=(0, 1, 3)).argmax())
         raise Wrong(f"lengths are kept, but at place {t} the numbers are {np.round(right[0, 0, t].tolist(), 3)}; yours: {np.round(got[0, 0, t].tolist(), 3)}")
     return "query and key are turned by their places, so their product knows the difference alone. It belongs into multi_head, between split_heads and attention."
