@@ -50,6 +50,10 @@ RANKING_MISTAKES: dict[str, tuple[str, Callable[[Found, float], Found]]] = {
 }
 
 
+def _scores(found: Found, alpha: float) -> Found:
+    return [(one[0] / ((5 + len(one[1])) / 6) ** alpha, one[1]) for one in ranking(found, alpha)]
+
+
 def check_ranking(answer: Callable[..., Any]) -> str:
     cases: list[tuple[list[tuple[float, int]], float]] = [
         ([(-2.0, 1), (-3.0, 7), (-3.9, 13)], 0.7),
@@ -61,12 +65,15 @@ def check_ranking(answer: Callable[..., Any]) -> str:
     got, right = [answer(list(found), alpha) for found, alpha in every], [ranking(*case) for case in every]
     if any(one is None for one in got):
         raise Wrong("return the ordered list; list.sort() changes the list and returns None")
-    if [list(one) for one in got] == right:
+    got = [list(one) for one in got]
+    if got == right:
         return "one search, many rankings: nothing has to be translated again."
     for sentence, mistake in RANKING_MISTAKES.values():
-        if [list(one) for one in got] == [mistake(*case) for case in every]:
+        if got == [mistake(*case) for case in every]:
             raise Wrong(sentence)
-    (parts, alpha), order = next((case, r) for case, y, r in zip(cases, got, right) if list(y) != r)
+    if any(len(one) != len(found) or any(pair not in found for pair in one) for one, (found, _) in zip(got, every)):
+        raise Wrong("return all the pairs (log-probability, words) as they were given, in the new order; the scores only decide the order")
+    (parts, alpha), order = next((case, r) for case, y, r in zip(cases, got, right) if y != r)
     raise Wrong(f"for (log P, length) {parts} and alpha {alpha} the order is {[(v, len(w)) for v, w in order]}")
 
 
@@ -88,9 +95,16 @@ def character_f(ours: str, true: str, n: int, beta: float) -> float:
 
 def _character_wrong(mistake: str) -> Callable[[str, str, int, float], float]:
     def answer(ours: str, true: str, n: int, beta: float) -> float:
+        originals = ours, true
+        if mistake == "up to n":
+            return float(np.mean([character_f(ours, true, k, beta) for k in range(1, n + 1)]))
+        if mistake == "percent":
+            return 100 * character_f(ours, true, n, beta)
         if mistake != "spaces":
             ours, true = ours.replace(" ", ""), true.replace(" ", "")
         a, b = (Counter(text[k : k + n] for k in range(len(text) - n + 1)) for text in (ours, true))
+        if mistake == "words":
+            a, b = (Counter(tuple(text.split()[k : k + n]) for k in range(len(text.split()) - n + 1)) for text in originals)
         matches = len(a.keys() & b.keys()) if mistake == "set" else sum((a & b).values())
         if mistake == "not clipped":
             matches = sum(count for run, count in a.items() if run in b)
@@ -111,9 +125,12 @@ CHARACTER_MISTAKES = {
     "set": "each run counts once in this; count how often it stands there, as a Counter does",
     "not clipped": "a run may match at most as often as the other string has it: clip the counts with &",
     "precision": "this is the precision alone; what ours left out must cost too",
-    "F1": "this is F1, whatever beta is; recall counts beta squared times as much",
+    "F1": "this is F1, whatever beta is; beta squared, in both places, is what gives recall its weight",
     "beta, not squared": "beta stands squared in the formula, in both places",
     "turned": "precision and recall are exchanged: beta squared multiplies P in the denominator",
+    "words": "these are runs of words; cut the strings into runs of characters",
+    "up to n": "this is the mean over all lengths up to n; only runs of exactly n characters count",
+    "percent": "this is in percent; the formula gives a number between 0 and 1",
 }
 
 
@@ -127,7 +144,11 @@ def check_character_f(answer: Callable[..., Any]) -> str:
             if close(got, _character_wrong(mistake)(*case)):
                 raise Wrong(sentence)
         raise Wrong(f"for {case} the F-score is {right:.4f}; yours is {got}")
-    if not close(answer("abc", "xyz", 1, 2.0), 0):
+    try:
+        nothing = answer("abc", "xyz", 1, 2.0)
+    except ZeroDivisionError:
+        raise Wrong("where nothing matches, P and R are 0 and the formula divides by 0; return 0 there") from None
+    if not close(nothing, 0):
         raise Wrong("where nothing matches the F-score is 0")
     return "with recall counting double, a word that was left out costs more than one too many."
 
@@ -145,12 +166,12 @@ def highway_backward(dy: Array, x: Array, W: Array, W_g: Array) -> dict[str, Arr
 def _highway_wrong(mistake: str) -> Callable[..., dict[str, Array]]:
     def answer(dy: Array, x: Array, W: Array, W_g: Array) -> dict[str, Array]:
         g, h = 1 / (1 + np.exp(-x @ W_g)), np.tanh(x @ W)
-        dz = dy * g * (1 - h**2) if mistake != "gate forgotten" else dy * (1 - h**2)
+        dz = dy * (1 if mistake == "gate forgotten" else g) * (1 if mistake == "no tanh slope" else 1 - h**2)
         by_gate = h if mistake == "carry forgotten" else h + x if mistake == "plus" else h - x
         dz_g = dy * by_gate * (1 if mistake == "no slope" else g * (1 - g))
-        straight = 0 if mistake == "no straight path" else dy if mistake == "straight path whole" else dy * (1 - g)
-        through_gate = 0 if mistake == "gate is a constant" else dz_g @ W_g.T
-        return {"x": straight + dz @ W.T + through_gate, "W": x.T @ dz, "W_g": x.T @ dz_g}
+        straight = dy * {"no straight path": 0, "straight path whole": 1, "g for 1 - g": g}.get(mistake, 1 - g)
+        through_gate = 0 if mistake == "gate is a constant" else dz_g @ (W_g if mistake == "not transposed" else W_g.T)
+        return {"x": straight + dz @ (W if mistake == "not transposed" else W.T) + through_gate, "W": x.T @ dz, "W_g": x.T @ dz_g}
 
     return answer
 
@@ -162,6 +183,9 @@ HIGHWAY_MISTAKES = {
     "carry forgotten": "g also takes away from x: y changes by h - x when g grows",
     "plus": "1 - g multiplies x, so the derivative of y by g is h minus x",
     "no slope": "the gradient by x @ W_g needs the sigmoid's slope, g (1 - g)",
+    "g for 1 - g": "x stands in y times 1 - g; g is the share of h",
+    "no tanh slope": "the gradient by x @ W needs the tanh's slope, 1 - h squared",
+    "not transposed": "back through x @ W goes @ W.T; with square matrices a forgotten .T raises no error",
     "gate forgotten": "h enters y multiplied by g, so what goes back into h is dy times g",
 }
 
@@ -228,8 +252,8 @@ def _beam_wrong(mistake: str) -> Callable[..., list[int]]:
                 state = state[:, rows.sort().values if mistake == "by rank" else rows]
             if mistake == "first state":
                 state = first
-            if mistake == "worst":
-                state = state[:, rows]
+            if mistake in ("worst", "first axis"):
+                state = state[:, rows] if mistake == "worst" else state[rows]
             done += [(total, row[1:-1]) for total, row in zip(totals.tolist(), written) if row[-1] == EOS and total > -torch.inf]
             totals[words == EOS] = -torch.inf
             if mistake == "not summed":
@@ -269,7 +293,10 @@ def check_beam(answer: Callable[..., Any]) -> str:
     results: dict[str, list[Any]] = {"yours": [], "right": [], **{mistake: [] for mistake in BEAM_MISTAKES}}
     for seed, source, width in BEAM_CASES:
         model = tiny_model(seed)
-        results["yours"].append(answer(model, list(source), width, 6))
+        try:
+            results["yours"].append(answer(model, list(source), width, 6))
+        except IndexError as error:
+            raise Wrong(f"{error}: the state is (L, N, H), so the places of the beam are its axis 1") from None
         results["right"].append(repaired_beam(model, source, width, 6))
         for mistake in BEAM_MISTAKES:
             results[mistake].append(_beam_wrong(mistake)(model, source, width, 6))
@@ -280,8 +307,8 @@ def check_beam(answer: Callable[..., Any]) -> str:
     for mistake, sentence in BEAM_MISTAKES.items():
         if yours == results[mistake]:
             raise Wrong(sentence)
-    (seed, source, width), right = next((case, r) for case, y, r in zip(BEAM_CASES, yours, results["right"]) if y != r)
-    raise Wrong(f"with a tiny model, source {source} and width {width} the best hypothesis is {right}; only one line is missing in the doubtful version")
+    (_, source, width), got, right = next((case, y, r) for case, y, r in zip(BEAM_CASES, yours, results["right"]) if y != r)
+    raise Wrong(f"with a tiny model, source {source} and width {width} the best hypothesis is {right}, yours is {got}; only one line is missing in the doubtful version")
 
 
 # ---------------------------------------------------------------- 13.5 the true best
@@ -327,6 +354,16 @@ def _too_long(step: Callable[[list[int]], Any], most: int) -> tuple[float, list[
     return exact_search(step, most + 3)
 
 
+def _first_met(step: Callable[[list[int]], Any], most: int) -> tuple[float, list[int]]:
+    waiting: list[tuple[float, list[int]]] = [(0.0, [])]
+    while True:
+        total, words = waiting.pop(waiting.index(max(waiting)))
+        for word, value in enumerate(step(words).tolist()):
+            if word == EOS:
+                return total + value, [*words, word]
+            waiting.append((total + value, [*words, word]))
+
+
 def _no_eos(step: Callable[[list[int]], Any], most: int) -> tuple[float, list[int]]:
     total, words = exact_search(step, most)
     return total, words[:-1]
@@ -357,12 +394,12 @@ def check_exact(answer: Callable[..., Any]) -> str:
         if list(got[1]) != right[1]:
             if not got[1] or got[1][-1] != EOS:
                 raise Wrong("this sentence has not ended: only word lists that end in <eos> within `most` tokens count")
-            raise Wrong(f"a sentence of probability {np.exp(right[0]):.4f} exists; yours has {np.exp(float(got[0])):.4f}. A narrow search may miss it")
+            raise Wrong(f"a sentence of probability {np.exp(right[0]):.4f} exists; yours has {np.exp(float(got[0])):.4f}. A narrow search misses it, and so does one that stops at the first finished sentence it meets")
         if not close(got[0], right[0]):
             raise Wrong(f"the words are right; their log-probability is {right[0]:.4f}, yours is {float(got[0]):.4f}")
         every += sum(5**k for k in range(most))
     if calls > every / 4:
-        raise Wrong(f"right, but step was called {calls} times for six searches; leave out what is already less probable than a finished sentence")
+        raise Wrong(f"right, but step was called {calls} times for six searches, and {every // 4} are allowed; leave out what is already less probable than a finished sentence")
     return "the most probable beginning first: when a finished sentence comes out, nothing left can beat it."
 
 
@@ -371,7 +408,7 @@ EXERCISES = {
         check=check_ranking,
         hint="`sorted` takes a key, and reverse=True. lp of n tokens is ((5 + n) / 6) ** alpha.",
         solution=ranking,
-        wrong={name: mistake for name, (_, mistake) in RANKING_MISTAKES.items()},
+        wrong={name: mistake for name, (_, mistake) in RANKING_MISTAKES.items()} | {"the scores instead": _scores},
     ),
     "13.2": Exercise(
         check=check_character_f,
@@ -389,12 +426,12 @@ EXERCISES = {
         check=check_beam,
         hint="Follow place 0 for two steps with width 2. Which hypothesis does it continue, which words has it, and whose state?",
         solution=repaired_beam,
-        wrong={name: _beam_wrong(name) for name in BEAM_MISTAKES},
+        wrong={name: _beam_wrong(name) for name in (*BEAM_MISTAKES, "first axis")},
     ),
     "13.5": Exercise(
         check=check_exact,
         hint="Keep all beginnings in a heap (heapq), the most probable on top, and always continue that one. When may you stop?",
         solution=exact_search,
-        wrong={"greedy": _narrow(1), "beam of 2": _narrow(2), "all sentences": _every, "too long": _too_long, "no <eos>": _no_eos},
+        wrong={"greedy": _narrow(1), "beam of 2": _narrow(2), "all sentences": _every, "too long": _too_long, "no <eos>": _no_eos, "the first met": _first_met},
     ),
 }
