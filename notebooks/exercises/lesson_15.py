@@ -33,12 +33,16 @@ def _plan_wrong(mistake: str) -> Callable[[int, int, int], float]:
             return 1.0
         if t <= warmup:
             return (t - 1) / warmup if mistake == "from zero" else t / warmup
-        if mistake == "of the whole":
-            share = t / total
+        if mistake in ("of the whole", "of the whole, then 0"):
+            share = t / total if mistake == "of the whole" else min(1.0, t / total)
         elif mistake == "again upwards":
             share = (t - warmup) / (total - warmup)
         else:
             share = min(1.0, (t - warmup) / (total - warmup))
+        if mistake == "no pi":
+            return float(0.5 * (1 + np.cos(share))) if t <= total else 0.0
+        if mistake == "too high":
+            return float(1 + np.cos(np.pi * share))
         return float(1 - share if mistake == "straight" else np.cos(np.pi / 2 * share) if mistake == "quarter" else 0.5 * (1 + np.cos(np.pi * share)))
 
     return answer
@@ -48,6 +52,9 @@ PLAN_MISTAKES = {
     "from zero": "update 1 must not have the rate 0: t counts from 1, and the factor is t / warmup",
     "no warm-up": "during warm-up the factor rises in a straight line; yours is 1 from the start",
     "of the whole": "the cosine begins where warm-up ends: u is (t - warmup) / (total - warmup), not t / total",
+    "of the whole, then 0": "the cosine begins where warm-up ends, at 1: u is (t - warmup) / (total - warmup), and yours is t / total",
+    "no pi": "half a cosine ends at cos(pi) = -1; yours leaves out the pi, so the factor is far from 0 when t reaches total",
+    "too high": "the cosine runs from 1 to -1, so 1 + cos(pi u) runs from 2 to 0: take half of it",
     "straight": "this falls in a straight line; the plan follows half a cosine: slow, fast, slow",
     "quarter": "this is a quarter of a cosine, which ends at its steepest; half of one goes from 1 to -1: (1 + cos(pi u)) / 2",
     "again upwards": "after the last update the cosine would climb again; the factor stays 0 there",
@@ -56,7 +63,11 @@ PLAN_MISTAKES = {
 
 def check_plan(answer: Callable[..., Any]) -> str:
     cases = [(t, 10, 50) for t in (1, 5, 10, 11, 20, 30, 41, 50, 60, 75)] + [(3, 4, 8)]
-    got, right = (np.array([float(f(*case)) for case in cases]) for f in (answer, cosine_plan))
+    given, right = ([f(*case) for case in cases] for f in (answer, cosine_plan))
+    for case, factor in zip(cases, given):
+        if factor is None:
+            raise Wrong(f"for t, warmup, total = {case} your function returns nothing: there are three cases, and each has a factor")
+    got = np.array([float(factor) for factor in given])
     if np.allclose(got, right, atol=1e-9):
         return "a straight line up, half a cosine down: its slope is 0 at the top and at the end."
     for name, sentence in PLAN_MISTAKES.items():
@@ -90,8 +101,9 @@ def _gradient_wrong(mistake: str) -> Callable[..., Array]:
             q = (1 - smoothing) * one + smoothing / (V - 1) * (1 - one)
         if mistake == "sums to more":
             q = one + smoothing / V
-        d = (q - p if mistake == "sign" else p - q) * (1 if mistake == "padding learns" else mask[:, :, None])
-        return d / (1 if mistake == "sum" else mask.size if mistake == "all places" else mask.sum())
+        d = (q - p if mistake == "sign" else p - q) * (1 if mistake in ("padding learns", "no mask") else mask[:, :, None])
+        many = {"sum": 1, "all places": mask.size, "no mask": mask.size, "sentences": len(logits)}
+        return d / many.get(mistake, mask.sum())
 
     return answer
 
@@ -104,6 +116,8 @@ GRADIENT_MISTAKES = {
     "padding learns": "padding has a gradient: where the mask is False it must be 0",
     "sum": "this is the gradient of the sum over the words; the loss is their mean, so divide by the number of real words",
     "all places": "divide by the number of real words, not of all places",
+    "no mask": "the mask is not used: where it is False the gradient must be 0, and the mean is over the real words alone",
+    "sentences": "divide by the number of real words (mask.sum()), not of sentences: the loss is a mean over words",
 }
 
 
@@ -145,6 +159,12 @@ BYTES_MISTAKES: dict[str, tuple[str, Callable[..., int]]] = {
         "the attention weights (T x T) are not kept: only keys and values, so the cache grows in a line with T",
         lambda N, T, L, h, k, d, s: L * N * T * T * h * s,
     ),
+    "queries too": ("the queries are not kept: two vectors a head, a key and a value", lambda N, T, L, h, k, d, s: 3 * L * N * T * k * d * s),
+    "values of their own": ("values are shared as keys are: key_heads of each", lambda N, T, L, h, k, d, s: L * N * T * (h + k) * d * s),
+    "heads on a key": (
+        "heads / key_heads is how many query heads share one key head; what is kept are the key heads, key_heads of them",
+        lambda N, T, L, h, k, d, s: 2 * L * N * T * (h // k) * d * s,
+    ),
     "d shared out": (
         "d is already the size of one head; it is not divided by the number of heads",
         lambda N, T, L, h, k, d, s: 2 * L * N * T * k * d * s // h,
@@ -153,13 +173,15 @@ BYTES_MISTAKES: dict[str, tuple[str, Callable[..., int]]] = {
 
 
 def check_bytes(answer: Callable[..., Any]) -> str:
-    for case in ((3, 7, 2, 8, 4, 16, 2), (8, 4096, 80, 64, 8, 128, 2), (1, 5, 3, 4, 4, 6, 4)):
-        got, right = answer(*case), cache_bytes(*case)
+    cases = ((3, 7, 5, 12, 4, 16, 4), (8, 4096, 80, 64, 8, 128, 2), (1, 5, 3, 4, 4, 6, 4))  # no two mistakes agree in all of them
+    found = [answer(*case) for case in cases]
+    for sentence, mistake in BYTES_MISTAKES.values():
+        if found == [mistake(*case) for case in cases]:
+            raise Wrong(sentence)
+    for case, got in zip(cases, found):
+        right = cache_bytes(*case)
         if got == right:
             continue
-        for sentence, mistake in BYTES_MISTAKES.values():
-            if got == mistake(*case):
-                raise Wrong(sentence)
         raise Wrong(f"for (N, T, layers, heads, key_heads, d, size) = {case} the cache takes {right:,} bytes; you have {got}")
     return "10.7 gigabytes with 8 key heads, 85.9 with 64: sharing them is what lets such a model serve several readers."
 
@@ -182,12 +204,13 @@ def _translator(mistake: str) -> type[TransformerTranslator]:
     class Wrongly(TransformerTranslator):
         def decode(self, memory: tuple[Tensor, Tensor], state: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
             (seen, mask), T, P = memory, words.shape[1], state.shape[2]
-            first = {"unchanged": 0, "one too far": P + 1, "one too near": max(P - 1, 0), "none": 0}.get(mistake, P)
+            first = {"unchanged": 0, "one too far": P + 1, "one too near": max(P - 1, 0), "none": 0, "sentences": state.shape[1]}.get(mistake, P)
             x, caches = self.target(words), []
-            x = x if mistake == "none" else x + self.table[first : first + T]
+            last = first + 1 if mistake == "one for all" else T if mistake == "cut short" else first + T
+            x = x if mistake == "none" else x + self.table[first:last]
             for layer, past, keys in zip(self.decoder, state, seen.unbind(1)):
                 x, past = step(layer, x, 0 * past if mistake == "empty cache" else past, keys, mask)
-                caches.append(past)
+                caches.append(torch.cat([past, past], dim=1) if mistake == "twice" else past)
             return self.head(self.decoder_norm(x)), state if mistake == "old cache" else torch.stack(caches)
 
     return Wrongly
@@ -216,15 +239,28 @@ def check_translator(answer: Any) -> str:
         right, cache = logits(sound, (4,))
         whole, _ = logits(model, (4,))
         if not torch.allclose(whole, right, atol=1e-9):
-            same = torch.allclose(whole, logits(given(_translator("none")), (4,))[0], atol=1e-9)
+            for mistake, sentence in (
+                ("none", "now the words have no positions at all; training needs them"),
+                ("one for all", "all words of a call have the same position now, and a call may bring many: T words need the T rows that begin at P"),
+                ("sentences", "axis 1 of `state` counts the sentences; the words in the cache stand on axis 2"),
+            ):
+                if whole.shape == right.shape and torch.allclose(whole, logits(given(_translator(mistake)), (4,))[0], atol=1e-9):
+                    raise Wrong(sentence)
             raise Wrong(
-                "now the words have no positions at all; training needs them" if same else
-                "all words in one call gave the right logits before, and do not now: the first word must have position 0"
-            )  # fmt: skip
+                "all words in one call gave the right logits before, and do not now: with an empty cache T words have positions 0 to T - 1, "
+                "and `step` still needs the source's keys and its mask"
+            )
         for cuts in ((1, 1, 1, 1), (1, 3), (2, 2)):
-            step_by_step, state = logits(model, cuts)
+            try:
+                step_by_step, state = logits(model, cuts)
+            except RuntimeError as error:
+                raise Wrong(
+                    f"with the words cut into parts of {cuts} a call fails ({str(error)[:60]}...): "
+                    "T words behind P others need the rows P to P + T - 1 of the table"
+                ) from error
             if state.shape != cache.shape:
-                raise Wrong(f"after 4 words the cache has shape {tuple(state.shape)}; expected {tuple(cache.shape)}: hand back the longer one")
+                longer = "`step` hands back the cache with the new words in it: add them once" if state.shape[2] > 4 else "hand back the longer one"
+                raise Wrong(f"after 4 words the cache has shape {tuple(state.shape)}; expected {tuple(cache.shape)}: {longer}")
             if torch.allclose(step_by_step, right, atol=1e-9):
                 continue
             for mistake, sentence in (
@@ -278,6 +314,8 @@ def _speculation_wrong(mistake: str) -> Callable[..., list[int]]:
             new = [*guesses[:right], own[right]]
             if mistake == "one by one":
                 right, new = 0, own[:1]
+            if mistake == "no word of its own":
+                new = guesses[:right]
             state = longer if mistake == "cache of wrong guesses" else longer[:, :, : state.shape[2] + 1 + right]
             if EOS in new and mistake != "past the end":
                 return (written + new[: new.index(EOS)])[:most]
@@ -301,6 +339,8 @@ class _Chain:
 
     def decode(self, memory: None, state: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
         self.calls += 1
+        if self.calls > 60:
+            raise Wrong("decode has been called 60 times for 11 words, and no end: even where no guess is right, a call gives one word, the model's own")
         every = torch.cat([state, words[None, :, :, None].float()], dim=2)
         known = every[0, 0, :, 0].long().tolist()
         logits = torch.zeros(1, words.shape[1], 12)
@@ -324,7 +364,7 @@ def check_speculation(answer: Callable[..., Any]) -> str:
             model, sound = _Chain(text), _Chain(text)
             got, right = answer(model, source, draft, most), speculation(sound, source, draft, most)
             if not isinstance(got, list) or any(not isinstance(word, int) for word in got):
-                raise Wrong("return a list of ids (whole numbers)")
+                raise Wrong("return a list of ids (whole numbers); a tensor's `tolist()` or `item()` gives them")
             if got != right:
                 if len(got) > most:
                     raise Wrong(f"with most={most} you return {len(got)} words: the last call may give more than is asked for")
@@ -334,7 +374,7 @@ def check_speculation(answer: Callable[..., Any]) -> str:
                     raise Wrong("wrong guesses of the draft stand in your answer: keep a guess only if the model would have written the same")
                 raise Wrong(f"with a draft that {name} and most={most} greedy gives {right}; yours is {got} (what does the cache still hold?)")
             if model.calls > sound.calls:
-                raise Wrong(f"with a draft that {name} you called decode {model.calls} times; {sound.calls} are enough: one call checks all guesses")
+                raise Wrong(f"with a draft that {name} you called decode {model.calls} times; {sound.calls} are enough: one call checks all guesses (the first ones behind <sos>), and gives one word more")
     return "the same words with fewer calls; the draft decides how fast it goes, never what is written."
 
 
@@ -361,7 +401,8 @@ EXERCISES = {
         check=check_translator,
         hint="In training P is 0. What is different at the second word, when P is 1? Compare with CachedTranslator, line by line.",
         solution=RepairedTranslator,
-        wrong={mistake: _translator(mistake) for mistake in ("unchanged", "one too far", "one too near", "none", "old cache", "empty cache")},
+        wrong={mistake: _translator(mistake) for mistake in ("unchanged", "one too far", "one too near", "none", "old cache", "empty cache",
+                                                              "one for all", "sentences", "cut short", "twice")},
     ),
     "15.5": Exercise(
         check=check_speculation,
@@ -369,7 +410,7 @@ EXERCISES = {
         solution=speculation,
         wrong={
             mistake: _speculation_wrong(mistake)
-            for mistake in ("trusts the draft", "cache of wrong guesses", "one by one", "no draft", "past the end", "too many")
+            for mistake in ("trusts the draft", "cache of wrong guesses", "one by one", "no draft", "past the end", "too many", "no word of its own")
         },
     ),
 }
