@@ -32,7 +32,12 @@ def cut(first: Ids, second: Ids, most: int) -> tuple[Ids, Ids]:
 def _cut_by(rule: str) -> Callable[[Ids, Ids, int], Any]:
     def answer(first: Ids, second: Ids, most: int) -> Any:
         first, second = (first, second) if rule == "in place" else (list(first), list(second))
-        while len(first) + len(second) + (0 if rule == "no room" else 3) > most:
+        over = max(len(first) + len(second) + 3 - most, 0)
+        if rule == "longer once":
+            return (first[: len(first) - over], second) if len(first) > len(second) else (first, second[: len(second) - over])
+        if rule == "halves" and over:
+            return first[: (most - 3) // 2], second[: (most - 3) // 2]
+        while len(first) + len(second) + {"no room": 0, "two specials": 2}.get(rule, 3) > most:
             longer = first if len(first) > len(second) or (rule == "tie" and len(first) == len(second)) else second
             longer = second if rule == "second only" and second else longer
             longer.pop(0 if rule == "front" else -1)
@@ -43,6 +48,9 @@ def _cut_by(rule: str) -> Callable[[Ids, Ids, int], Any]:
 
 CUT_MISTAKES = {
     "no room": "the input is too long by three: [CLS] and two [SEP] need room as well",
+    "two specials": "the input is too long by one: [CLS] and two [SEP] are three tokens",
+    "longer once": "all that is too much came off one sentence; after each token ask again which is longer",
+    "halves": "each sentence got half of the room, also where the other does not fill its half; drop one token at a time, from the longer",
     "second only": "only the second sentence was cut; drop from whichever is longer at that moment",
     "front": "tokens were dropped from the front; drop the last ones",
     "tie": "where both are equally long the second one gives way; yours cuts the first",
@@ -50,7 +58,14 @@ CUT_MISTAKES = {
 
 
 def check_cut(answer: Callable[..., Any]) -> str:
-    for first, second, most in (([1, 2, 3], [4, 5], 20), ([1, 2, 3, 4, 5, 6], [7, 8], 8), ([1, 2], [3, 4, 5, 6, 7], 7), ([1, 2, 3], [4, 5, 6], 8)):
+    cases = (
+        ([1, 2, 3], [4, 5], 20),
+        ([1, 2, 3, 4, 5, 6], [7, 8], 8),
+        ([1, 2], [3, 4, 5, 6, 7], 7),
+        ([1, 2, 3], [4, 5, 6], 8),
+        ([1, 2, 3, 4, 5], [6, 7, 8, 9], 8),  # both give way in turn
+    )
+    for first, second, most in cases:
         given = list(first), list(second)
         got = answer(*given, most)
         if given != (first, second):
@@ -87,6 +102,17 @@ COUNT_MISTAKES: dict[str, tuple[str, Callable[..., int]]] = {
         lambda V, D, n, i, p: count(V, D, n, i, p) - n * (5 * D + i),
     ),
     "three maps": ("attention has four maps: query, key, value, and the one behind the heads", lambda V, D, n, i, p: count(V, D, n, i, p) - n * (D * D + D)),
+    "output bias": ("V too many: a bias a word belongs to the read-out of pre-training, which is not counted", lambda V, D, n, i, p: count(V, D, n, i, p) + V),
+    "last norm": ("2 D too many: the published model has no norm behind the last layer", lambda V, D, n, i, p: count(V, D, n, i, p) + 2 * D),
+    "no places": ("the table of places is missing, one row of D a place", lambda V, D, n, i, p: count(V, D, n, i, p) - p * D),
+    "tables and matrices": (
+        "only tables and matrices are counted; biases and layer norms have parameters too",
+        lambda V, D, n, i, p: (V + p + 2) * D + n * (4 * D * D + 2 * D * i) + D * D,
+    ),
+    "one way": (
+        "the feed-forward part has two maps, D to inner and inner to D; the weights of one are missing",
+        lambda V, D, n, i, p: count(V, D, n, i, p) - n * D * i,
+    ),
     "one layer": ("this counts one layer only", lambda V, D, n, i, p: count(V, D, 1, i, p)),
 }
 
@@ -128,6 +154,14 @@ def _score_by(mistake: str) -> Callable[[Ids, Callable[[Ids], Array]], float]:
             return float(sum(log_p([*ids[:k], MASK])[k, ids[k]] for k in inner))
         if mistake == "of the mask":
             return float(sum(log_p([*ids[:k], MASK, *ids[k + 1 :]])[k, MASK] for k in inner))
+        if mistake == "stays hidden":
+            return float(sum(log_p([ids[0], *[MASK] * k, *ids[k + 1 :]])[k, ids[k]] for k in inner))
+        if mistake == "row before":
+            return float(sum(log_p([*ids[:k], MASK, *ids[k + 1 :]])[k - 1, ids[k]] for k in inner))
+        if mistake == "sign":
+            return -score(ids, log_p)
+        if mistake == "probability":
+            return float(np.exp(score(ids, log_p)))
         return score(ids, log_p) / len(inner)
 
     return answer
@@ -139,6 +173,10 @@ SCORE_MISTAKES = {
     "specials": "[CLS] and [SEP] are asked for too; the sum runs over the words between them",
     "left only": "the words on the right are cut off; a masked model may see both sides",
     "of the mask": "this is the probability of [MASK]; ask for the word that stood there",
+    "stays hidden": "words asked for earlier are hidden still; put each back before the next is hidden",
+    "row before": "this reads the row of the place before; log_p has a row for each token, [CLS] at 0",
+    "sign": "the sign is turned: a sum of logarithms of probabilities is negative",
+    "probability": "this is the probability; its logarithm is asked for, the sum without exp",
     "mean": "this is the mean; the sum is asked for",
 }
 
@@ -161,8 +199,10 @@ def check_score(answer: Callable[..., Any]) -> str:
         if np.shape(got) == () and np.isclose(float(got), right):
             continue
         for mistake, sentence in SCORE_MISTAKES.items():
-            if np.shape(got) == () and np.isclose(float(got), _score_by(mistake)(ids, log_p)):
+            if np.shape(got) == () and np.isclose(float(got), _score_by(mistake)(ids, log_p), atol=0):
                 raise Wrong(sentence)
+        if np.shape(got) != ():
+            raise Wrong(f"return one number, the sum; yours has shape {np.shape(got)}")
         raise Wrong(f"for {len(words)} words the sum is {right:.4f}; yours is {got}")
     return "each word was guessed once, from all the others. Compare two sentences of one length with it: which is more natural?"
 
@@ -209,11 +249,19 @@ def gibbs(ids: Ids, p: Callable[[Ids], Array], sweeps: int, rng: np.random.Gener
 def _gibbs_by(mistake: str) -> Callable[..., Ids]:
     def answer(ids: Ids, p: Callable[[Ids], Array], sweeps: int, rng: np.random.Generator) -> Ids:
         ids = list(ids)
+        if mistake == "place by place":
+            for place in range(1, len(ids) - 1):
+                for _ in range(sweeps):
+                    chances = p([*ids[:place], MASK, *ids[place + 1 :]])[place]
+                    ids[place] = int(rng.choice(len(chances), p=chances))
+            return ids
         for _ in range(1 if mistake == "one sweep" else sweeps):
             before = list(ids)
             for place in range(1, len(ids) - 1):
                 if mistake == "all at once":
                     chances = p([*before[:place], MASK, *before[place + 1 :]])[place]
+                elif mistake == "all hidden":
+                    chances = p([ids[0], *[MASK] * (len(ids) - 2), ids[-1]])[place]
                 elif mistake == "not hidden":
                     chances = p(ids)[place]
                 else:
@@ -233,6 +281,8 @@ GIBBS_MISTAKES = {
     "best": "always the most likely word: that is no sample; draw with rng.choice",
     "all at once": "within a sweep the new words do not see each other: put each in before the next is drawn",
     "not hidden": "the model sees the word that it shall replace: put MASK in its place first",
+    "all hidden": "all words are hidden when one is drawn; hide this one place, and leave the others in sight",
+    "place by place": "each place is drawn again and again before the next; a sweep goes once through all places, so the loop over sweeps is the outer one",
     "one sweep": "only one sweep was made",
     "left masked": "a place stays hidden while the next one is drawn: put the new word in first",
 }
