@@ -104,7 +104,7 @@ def _character_wrong(mistake: str) -> Callable[[str, str, int, float], float]:
             ours, true = ours.replace(" ", ""), true.replace(" ", "")
         a, b = (Counter(text[k : k + n] for k in range(len(text) - n + 1)) for text in (ours, true))
         if mistake == "words":
-            a, b = (Counter(tuple(text.split()[k : k + n]) for k in range(len(text.split()) - n + 1)) for text in originals)
+            a, b = (Counter(" ".join(text.split()[k : k + n]) for k in range(len(text.split()) - n + 1)) for text in originals)
         matches = len(a.keys() & b.keys()) if mistake == "set" else sum((a & b).values())
         if mistake == "not clipped":
             matches = sum(count for run, count in a.items() if run in b)
