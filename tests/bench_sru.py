@@ -29,6 +29,7 @@ GROWTH = [  # what grows, from (N, T, H), to
     ("batch", (1, 128, 512), (4, 128, 512)), ("batch", (4, 128, 512), (32, 128, 512)),
 ]  # fmt: skip
 SECONDS = 2.0  # to measure each shape in
+RUNS = 10  # of a small layer in a turn
 
 
 def clock() -> float:
@@ -61,9 +62,14 @@ def step(name: str, batch: int, steps: int, width: int, layers: int = 1, device:
     return run
 
 
-def compared(first: Callable[[], object], second: Callable[[], object], seconds: float = SECONDS) -> tuple[float, str, float]:
-    """Runs first and second in turn: milliseconds of each, and "how many times first's time is second's (quartiles)"; medians."""
-    rows = in_turn(first, second, pairs=4, seconds=seconds, clock=clock)
+def compared(first: Callable[[], object], second: Callable[[], object], *, runs: int = 1) -> tuple[float, str, float]:
+    """Runs first and second in turn: milliseconds of each, and "how many times first's time is second's (quartiles)"; medians.
+
+    runs: so many of each one after the other in a turn, as steps of training follow each other; of small layers the first
+    run after another layer's is slower, for it finds nothing of its own in the processor's caches.
+    """
+    turns = [lambda run=run: [run() for _ in range(runs)] for run in (first, second)]  # type: ignore[misc]
+    rows = in_turn(turns[0], turns[1], pairs=4, seconds=SECONDS, clock=clock) / runs
     low, middle, high = np.quantile(rows[:, 0] / rows[:, 1], [0.25, 0.5, 0.75])
     times = 1e3 * np.median(rows, axis=0)
     return float(times[0]), f"{middle:.2f} ({low:.2f} to {high:.2f})", float(times[1])
@@ -96,7 +102,8 @@ def main() -> None:
     print(f"SRU beside nn.LSTM: float32, forward and backward, D = H, {threads()} threads; medians of pairs run in turn")
     print("   N     T     H   LSTM ms    SRU ms   LSTM / SRU (quartiles)")
     for batch, steps, width in SHAPES:
-        theirs, ratio, ours = compared(step("LSTM", batch, steps, width), step("SRU", batch, steps, width))
+        runs = RUNS if batch < 32 else 1
+        theirs, ratio, ours = compared(step("LSTM", batch, steps, width), step("SRU", batch, steps, width), runs=runs)
         print(f"{batch:4} {steps:5} {width:5} {theirs:9.2f} {ours:9.2f}   {ratio}", flush=True)
     for what, one, many in GROWTH:
         _, ratio, _ = compared(step("SRU", *many), step("SRU", *one))
