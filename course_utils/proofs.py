@@ -175,3 +175,17 @@ def expect_shape(name: str, array: Any, axes: str, **known: int) -> tuple[int, .
                 if other not in letters and known[other] == size != known.get(axis, size):
                     wrong += f"; {size} is {other} here" + (", is a batch (T, N, ..) given for (N, T, ..)?" if axis + other == "NT" else "")
     raise ValueError(f"{complaint}: {wrong}")
+
+
+def refuses(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+    """Print the error with which the function meets bad input: refuses(rnn_forward, x, W_x, W_h, b, h_0=wrong).
+
+    Raises AssertionError when the call is accepted; an error other than ValueError passes through, as it tells no reader
+    what would be right.
+    """
+    try:
+        function(*args, **kwargs)
+    except ValueError as error:
+        print(error)
+    else:
+        raise AssertionError(f"{getattr(function, '__name__', 'the function')} accepted what it should refuse")

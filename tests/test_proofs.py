@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from course_utils.proofs import check_gradients, compare, expect_shape, load_weights, numeric_gradient, relative_error
+from course_utils.proofs import check_gradients, compare, expect_shape, load_weights, numeric_gradient, refuses, relative_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -138,3 +138,12 @@ def test_other_shapes_are_explained(shape: tuple[int, ...], axes: str, known: di
 def test_what_has_no_shape_is_no_array() -> None:
     with pytest.raises(ValueError, match=r"b has shape \(\); expected \(H=2,\): 0 axes, not 1"):
         expect_shape("b", [1.0, 2.0], "H", H=2)
+
+
+def test_refuses_prints_the_error(capsys: pytest.CaptureFixture[str]) -> None:
+    refuses(expect_shape, "x", np.zeros((2, 3)), "N D", D=4)
+    assert capsys.readouterr().out == "x has shape (2, 3); expected (N, D=4): axis 1 (D) is 3, not 4\n"
+    with pytest.raises(AssertionError, match="expect_shape accepted"):
+        refuses(expect_shape, "x", np.zeros((2, 3)), "N D")
+    with pytest.raises(TypeError):
+        refuses(expect_shape)
