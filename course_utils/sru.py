@@ -34,6 +34,7 @@ from torch import Tensor
 from . import sru_steps
 from .sru_steps import Plan
 
+KERNELS = {"cpu": "kernels", "cuda": "triton"}  # device: whose module
 LARGE = 1 << 25  # bytes: what is smaller, the C library keeps for the next call
 NUMBERS = 1 << 20  # products of x that are worked on together, so that they are still in the cache when next needed
 
@@ -48,7 +49,7 @@ def _empty(like: Tensor, *shape: int) -> Tensor:
     """A tensor with nothing in it yet; a large one in pages of 2 MB where the system has them. For what is as large as that
     comes fresh from the system each time, and its 4 KB pages cost more than a microsecond each at their first use."""
     size = math.prod(shape) * like.element_size()
-    if sys.platform != "linux" or size < LARGE or like.device.type != "cpu":
+    if size < LARGE or sys.platform != "linux" or like.device.type != "cpu":
         return like.new_empty(shape)
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with contextlib.suppress(OSError):  # a system without such pages
@@ -67,6 +68,14 @@ def _multiply(a: Tensor, b: Tensor, out: Tensor, add: bool = False) -> None:
         torch.mm(a, b, out=out)
 
 
+def _product(x: Tensor, weight: Tensor) -> Tensor:
+    """x @ weight^T, a new tensor (N, T, kH) for x (N, T, D)."""
+    if x.dtype == torch.float32 and x.device.type == "cpu" and _prefers_onednn():
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
+        return product
+    return torch.nn.functional.linear(x, weight)
+
+
 @functools.cache
 def _module(name: str) -> ModuleType:
     """course_utils.sru_<name>, or `sru_steps` where what that needs is not installed."""
@@ -78,16 +87,17 @@ def _module(name: str) -> ModuleType:
 
 def _recurrence(x: Tensor) -> ModuleType:
     """The module whose `forward` and `backward` serve x."""
-    names = {"cpu": "kernels", "cuda": "triton"}
-    if x.device.type in names and x.dtype in (torch.float32, torch.float64):
-        return _module(names[x.device.type])
-    return sru_steps
+    name = KERNELS.get(x.device.type)
+    return sru_steps if name is None or x.dtype not in (torch.float32, torch.float64) else _module(name)
 
 
-def _blocks(u: Tensor, backwards: bool) -> list[tuple[int, int]]:
-    """Where the parts of u (N, T, kH), or (T, N, kH), begin and end that are worked on together, in the order of time."""
-    length, other, width = u.shape
-    size = length if u.device.type != "cpu" else max(1, NUMBERS // (other * width))
+def _blocks(x: Tensor, width: int, backwards: bool) -> list[tuple[int, int]]:
+    """Where the parts of x (N, T, D), or (T, N, D), begin and end whose products, `width` a step, are worked on together, in
+    the order of time."""
+    length, other, _ = x.shape
+    size = max(1, NUMBERS // (other * width))
+    if size >= length or x.device.type != "cpu":
+        return [(0, length)]
     blocks = [(begin, min(begin + size, length)) for begin in range(0, length, size)]
     return blocks[::-1] if backwards else blocks
 
@@ -100,7 +110,8 @@ class _Layer(torch.autograd.Function):
     """One layer, all directions: x (N, T, D), initial (directions, N, H) to output (N, T, directions * H) and last states.
 
     x, output: (T, N, ...) if not batch_first. weights: for each direction weight (kH, D), v (2, H), bias (2H);
-    k is 2 gates, the candidate and perhaps W_s.
+    k is 2 gates, the candidate and perhaps W_s. Of a small layer half of the time is what Python and PyTorch do around the
+    work, so that what fits one block takes as few operations as it can.
     """
 
     @staticmethod
@@ -111,55 +122,63 @@ class _Layer(torch.autograd.Function):
         directions, _, width = initial.shape
         recurrence, shape = _recurrence(x), x.shape[:2]
         output, last, products = _empty(x, *shape, directions * width), initial.clone(), []
-        for d in range(directions):
+        for d, state in enumerate(last.unbind()):
             weight, v, bias = weights[3 * d : 3 * d + 3]
-            u, plan = _empty(x, *shape, len(weight)), Plan(alpha, highway, batch_first, d == 1)
-            blocks = _blocks(u, plan.backwards)
-            for begin, end in blocks:
-                part, rows, written, state = u, x, output, last[d]
-                if len(blocks) > 1:
-                    part, rows, written = u[begin:end], x[begin:end], output[begin:end]
-                    state = state[begin:end] if batch_first else state
-                _multiply(_rows(rows), weight.t(), _rows(part))
-                recurrence.forward(part, rows, state, v, bias, written, plan)
+            plan = Plan(alpha, highway, batch_first, d == 1)
+            blocks = _blocks(x, len(weight), plan.backwards)
+            if len(blocks) == 1:
+                u = _product(x, weight)
+                recurrence.forward(u, x, state, v, bias, output, plan)
+            else:
+                u = _empty(x, *shape, len(weight))
+                for begin, end in blocks:
+                    part, rows = u[begin:end], x[begin:end]
+                    _multiply(_rows(rows), weight.t(), _rows(part))
+                    recurrence.forward(part, rows, state[begin:end] if batch_first else state, v, bias, output[begin:end], plan)
             products.append(u)
         ctx.save_for_backward(x, initial, *products, *weights)
-        ctx.settings = alpha, highway, batch_first
+        ctx.settings = recurrence, alpha, highway, batch_first
+        ctx.set_materialize_grads(False)
         return output, last
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, doutput: Tensor, dlast: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, doutput: Tensor | None, dlast: Tensor | None) -> tuple[Tensor | None, ...]:
         x, initial, *rest = ctx.saved_tensors
-        alpha, highway, batch_first = ctx.settings
+        recurrence, alpha, highway, batch_first = ctx.settings
         (directions, _, width), needed = initial.shape, ctx.needs_input_grad
-        products, weights, recurrence = rest[:directions], rest[directions:], _recurrence(x)
-        doutput, dinitial = doutput.contiguous(), dlast.clone(memory_format=torch.contiguous_format)
+        products, weights = rest[:directions], rest[directions:]
+        doutput = x.new_zeros(*x.shape[:2], directions * width) if doutput is None else doutput.contiguous()
+        dinitial = torch.zeros_like(initial) if dlast is None else dlast.clone(memory_format=torch.contiguous_format)
         dx, gradients = _empty(x, *x.shape) if needed[0] else None, []
-        for d, u in enumerate(products):
+        for d, (u, first, carry) in enumerate(zip(products, initial.unbind(), dinitial.unbind())):
             weight, v, _ = weights[3 * d : 3 * d + 3]
-            plan, blocks = Plan(alpha, highway, batch_first, d == 1), _blocks(u, d == 1)
-            dweight, small, carried = torch.empty_like(weight), [], highway and len(weight) == 3 * width  # the highway has x itself
+            plan, blocks = Plan(alpha, highway, batch_first, d == 1), _blocks(x, len(weight), d == 1)
+            dweight = torch.empty_like(weight) if needed[5 + 3 * d] else None
+            sums: Any = None  # dv and dbias, (4, H), of the blocks so far
+            carried = highway and len(weight) == 3 * width  # the highway has x itself
             for begin, end in reversed(blocks):
-                part, rows, dh, dpart, first, carry = u, x, doutput, dx, initial[d], dinitial[d]
+                part, rows, dh, dpart, before, after = u, x, doutput, dx, first, carry
                 if len(blocks) > 1:
                     part, rows, dh, dpart = u[begin:end], x[begin:end], doutput[begin:end], dx if dx is None else dx[begin:end]
                     if batch_first:
-                        first, carry = first[begin:end], carry[begin:end]
+                        before, after = first[begin:end], carry[begin:end]
                     elif (begin, end) != blocks[0]:
-                        first = u[end if plan.backwards else begin - 1, :, :width].contiguous()
+                        before = u[end if plan.backwards else begin - 1, :, :width].contiguous()
                 du, straight = _empty(x, *part.shape), None
                 if carried:
                     straight = torch.empty_like(rows) if dpart is None or d else dpart
-                small.append(recurrence.backward(part, rows, first, v, dh, carry, du, straight, plan))
-                if needed[5 + 3 * d]:
-                    _multiply(_rows(du).t(), _rows(rows), dweight, add=len(small) > 1)
+                small = recurrence.backward(part, rows, before, v, dh, after, du, straight, plan)
+                du = _rows(du)
+                if dweight is not None:
+                    _multiply(du.t(), _rows(rows), dweight, add=sums is not None)
+                sums = small if sums is None else sums.add_(small)
                 if dpart is not None:
                     if straight is not None and d:
                         dpart.add_(straight)
-                    _multiply(_rows(du), weight, _rows(dpart), add=carried or d > 0)
-            sums = small[0] if len(small) == 1 else torch.stack(small).sum(0)
-            gradients += [dweight, sums[:2], sums[2:].flatten()]
+                    _multiply(du, weight, _rows(dpart), add=carried or d > 0)
+            dv, dbias = sums.split(2)
+            gradients += [dweight, dv, dbias.view(-1)]
         return dx, dinitial, None, None, None, *gradients
 
 
@@ -176,6 +195,8 @@ class SRU(torch.nn.Module):
     bias_l (2H): b_f, b_r. Those of the backward direction end in _reverse.
     Raises ValueError, naming what was expected, when a size or a shape does not fit.
     """
+
+    weight_l0: Tensor
 
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, bidirectional: bool = False, batch_first: bool = True,
@@ -196,6 +217,7 @@ class SRU(torch.nn.Module):
             self.register_parameter(f"weight_l{layer}{suffix}", torch.nn.Parameter(torch.empty(rows, size)))
             self.register_parameter(f"v_l{layer}{suffix}", torch.nn.Parameter(torch.empty(2, hidden_size)))
             self.register_parameter(f"bias_l{layer}{suffix}", torch.nn.Parameter(torch.empty(2 * hidden_size)))
+        self._order = list(self._parameters)  # weight, v, bias of each direction of each layer
         self.reset_parameters()
 
     def _names(self) -> list[tuple[int, str]]:
@@ -223,9 +245,8 @@ class SRU(torch.nn.Module):
         wanted = f"({'N, T' if self.batch_first else 'T, N'}, {self.input_size})"
         if x.dim() != 3 or x.size(2) != self.input_size or x.numel() == 0:
             raise ValueError(f"x has shape {tuple(x.shape)}; expected {wanted} with N and T at least 1")
-        weight = self.get_parameter("weight_l0")
-        if x.dtype != weight.dtype:
-            raise ValueError(f"x holds {x.dtype}, the layer's weights {weight.dtype}; expected the same")
+        if x.dtype != self.weight_l0.dtype:
+            raise ValueError(f"x holds {x.dtype}, the layer's weights {self.weight_l0.dtype}; expected the same")
         directions = 1 + self.bidirectional
         shape = (self.num_layers * directions, x.size(0 if self.batch_first else 1), self.hidden_size)
         if initial is not None and (tuple(initial.shape) != shape or initial.dtype != x.dtype):
@@ -235,12 +256,9 @@ class SRU(torch.nn.Module):
         states = x.new_zeros(shape) if initial is None else initial
         last = []
         for layer in range(self.num_layers):
-            parameters = [
-                getattr(self, f"{kind}_l{layer}{suffix}")
-                for suffix in ("", "_reverse")[:directions]
-                for kind in ("weight", "v", "bias")
-            ]
-            part = states[layer * directions : (layer + 1) * directions]
+            names = self._order[3 * directions * layer : 3 * directions * (layer + 1)]
+            part = states if self.num_layers == 1 else states[layer * directions : (layer + 1) * directions]
+            parameters = [getattr(self, name) for name in names]
             x, ended = _Layer.apply(x, part, self.alpha, self.highway, self.batch_first, *parameters)  # type: ignore[no-untyped-call]
             last.append(ended)
             if self.dropout and layer < self.num_layers - 1:

@@ -33,6 +33,7 @@ at: Any = numba.carray  # type: ignore[attr-defined]  # (address, shape, type of
 # Which thread of its team asks, from 0, and how many they are; `_openmp` says where these two functions are.
 thread: Any = types.ExternalFunction("course_thread", types.int32())
 threads: Any = types.ExternalFunction("course_threads", types.int32())
+NINE = ctypes.c_int64 * 9  # M, N, H, K, D, C and three settings
 SETTINGS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 
 
@@ -197,14 +198,15 @@ def _shares(number: Any) -> tuple[Any, Any]:
 
 def _run(which: int, team: int, sizes: tuple[int, ...], plan: Plan, *tensors: Tensor) -> None:
     """_forward (which = 0) or _backward (1) on tensors (N, T, K) or (N, K), by a team of at most so many threads."""
-    dtype = tensors[0].dtype
-    if not all(part.dtype == dtype and part.is_contiguous() for part in tensors):
-        raise ValueError(f"the numbers of x, states and weights must be of one type, in one piece each; they are {[t.dtype for t in tensors]}")
+    dtype, addresses = tensors[0].dtype, []
+    for part in tensors:
+        if part.dtype != dtype or not part.is_contiguous():
+            raise ValueError(f"the numbers of x, states and weights must be of one type, in one piece each; they are {[t.dtype for t in tensors]}")
+        addresses.append(part.data_ptr())
     share = _shares(np.float64 if dtype == torch.float64 else np.float32)[which]
-    numbers = (ctypes.c_int64 * 9)(tensors[0].numel() // sizes[2], *sizes, *plan[1:])
+    numbers = NINE(tensors[0].numel() // sizes[2], *sizes, *plan[1:])
     alpha = (ctypes.c_double if dtype == torch.float64 else ctypes.c_float)(plan.alpha)
-    addresses = ctypes.addressof(numbers), ctypes.addressof(alpha), *(part.data_ptr() for part in tensors)
-    given = (ctypes.c_void_p * len(addresses))(*addresses)
+    given = (ctypes.c_void_p * (2 + len(addresses)))(ctypes.addressof(numbers), ctypes.addressof(alpha), *addresses)
     if (openmp := _openmp()) is None:
         ctypes.CFUNCTYPE(None, ctypes.c_void_p)(share.address)(ctypes.addressof(given))
     else:
@@ -216,15 +218,15 @@ def _team(batch: int) -> int:
 
 
 def forward(u: Tensor, x: Tensor, state: Tensor, v: Tensor, bias: Tensor, output: Tensor, plan: Plan) -> None:
-    sizes = *state.shape, u.size(2), x.size(2), output.size(2)
-    _run(0, _team(sizes[0]), sizes, plan, u, x, state, v, bias, output)
+    batch, width = state.shape
+    _run(0, _team(batch), (batch, width, u.size(2), x.size(2), output.size(2)), plan, u, x, state, v, bias, output)
 
 
 def backward(
     u: Tensor, x: Tensor, first: Tensor, v: Tensor, doutput: Tensor, carry: Tensor, du: Tensor, dx: Tensor | None, plan: Plan
 ) -> Tensor:
-    sizes = *first.shape, u.size(2), x.size(2), doutput.size(2)
-    team = _team(sizes[0])
-    sums = v.new_zeros(team, 4, sizes[1])
+    batch, width = first.shape
+    team, sizes = _team(batch), (batch, width, u.size(2), x.size(2), doutput.size(2))
+    sums = v.new_zeros(team, 4, width)
     _run(1, team, sizes, plan, u, x, first, v, doutput, carry, du, x if dx is None else dx, sums)
-    return sums[0] if team == 1 else sums.sum(0)
+    return sums.squeeze(0) if team == 1 else sums.sum(0)
