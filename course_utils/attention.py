@@ -69,13 +69,8 @@ class AttentionTranslator(nn.Module):
 
     def encode(self, source: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
         """From ids (N, S) to memory, which is states (N, S, H) and mask (N, S), and to the decoder's first state (1, N, H)."""
-        expect_shape("source", source, "N S")
-        text.expect_ids("source", source, self.source.num_embeddings)
-        mask = source != text.PAD
-        lengths = mask.sum(dim=1)  # (N,)
-        if not lengths.all():
-            raise ValueError(f"source row {int(lengths.argmin())} is padding alone; expected at least one token, such as <eos>")
-        packed = pack_padded_sequence(self.source(source), lengths, batch_first=True, enforce_sorted=False)
+        mask = text.expect_source(source, self.source.num_embeddings)
+        packed = pack_padded_sequence(self.source(source), mask.sum(dim=1), batch_first=True, enforce_sorted=False)
         states, last = self.encoder(packed)
         states, _ = pad_packed_sequence(states, batch_first=True, total_length=source.shape[1])
         return (states, mask), torch.cat(list(last), dim=1)[None]

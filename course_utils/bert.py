@@ -75,8 +75,7 @@ class Encoder(nn.Module):
         text.expect_ids("segments", segments, 2)
         if T > self.place.num_embeddings:
             raise ValueError(f"the input has {T} tokens, but the table of places has {self.place.num_embeddings} rows; cut the input")
-        if not mask.any(dim=1).all():
-            raise ValueError("a mask row is False everywhere; expected at least one real token a row")
+        text.expect_real("mask", mask)
         x = self.word(ids) + self.place.weight[:T] + self.segment(segments)  # (N, T, D)
         states: Tensor = self.layers(self.norm(x), src_key_padding_mask=~mask)
         return states

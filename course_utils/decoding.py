@@ -73,8 +73,7 @@ def beam_search(model: Any, sources: Sequence[Sequence[int]], width: int, most: 
     With width 1 it is `tasks.greedy`; with a width of at least all possible sentences it is exhaustive.
 
     model: has encode and decode as the translators in `tasks`, or decode_and_look, whose weights give the coverage.
-    Every tensor of its memory has the batch at axis 0, every tensor of its state at axis 1 (as a recurrent layer's);
-    a model whose state is laid out otherwise has a method select(state, rows (R,)) -> state.
+    Every tensor of its memory has the batch at axis 0, every tensor of its state at axis 1 (as a recurrent layer's).
     Raises ValueError when width or most is below 1.
     """
     if width < 1 or most < 1:
@@ -115,8 +114,7 @@ def _search(model: Any, sources: Sequence[Sequence[int]], width: int, most: int)
         chosen = torch.tensor([row for row, _, _ in kept])
         total, owners = torch.tensor([value for _, _, value in kept]), [owners[row] for row, _, _ in kept]
         written = [[*written[row], word] for row, word, _ in kept]
-        memory, covered = rows(memory, chosen, 0), rows(covered, chosen, 0)
-        state = model.select(state, chosen) if hasattr(model, "select") else rows(state, chosen, 1)
+        memory, covered, state = rows(memory, chosen, 0), rows(covered, chosen, 0), rows(state, chosen, 1)
     return [sorted(some, key=lambda one: -one.log_probability) for some in found]
 
 

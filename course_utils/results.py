@@ -115,8 +115,7 @@ def _sums(name: str, seed: int) -> tuple[dict[str, float], int]:
     model, history = tasks.train_sums(name, seed)
     found = {f"epoch {epoch}": share for epoch, share in enumerate(history.metric, 1)}
     longer = datasets.addition(1000, digits=4, min_digits=4)
-    reverse = tasks.SUMS_MODELS.get(name, (False, False))[0]
-    return {**found, "4 digits": tasks.sums_exact(model, longer, reverse=reverse)}, _size(model)
+    return {**found, "4 digits": tasks.sums_exact(model, longer, reverse=tasks.sums_backwards(name))}, _size(model)
 
 
 def _translated(model: Any) -> dict[str, float]:

@@ -251,6 +251,7 @@ SUMS_TRAIN, SUMS_TEST, SUMS_SEED = 45_000, 5_000, 11  # a textbook's sizes: http
 SUMS_HIDDEN, SUMS_EMBEDDING, SUMS_BATCH = 128, 16, 128
 SUMS_EPOCHS, SUMS_RATE, SUMS_SEEDS = 5, 0.012, 3  # the rate is the highest of one cycle
 SUMS_MODELS = {"baseline": (False, False), "reversed": (True, False), "peeky": (False, True), "both": (True, True)}  # reverse, peeky
+SUMS_TRANSFORMERS = {"Transformer": 1, "Transformer, lower rate": 3}  # SUMS_RATE, chosen for GRUs, is divided by this
 TRANSLATION_LENGTHS = range(3, 13)  # English words a sentence
 TRANSLATION_TRAIN, TRANSLATION_TEST, TRANSLATION_SEED, TRANSLATION_SEEDS = 1_200, 60, 11, 3  # different pairs of each length
 TRANSLATION_WORDS = {"nouns": 3, "verbs": 2, "adjectives": 2, "prepositions": 2}  # first words of each list of the lexicon
@@ -340,11 +341,7 @@ class Seq2Seq(nn.Module):
 
     def encode(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """From ids (N, S) to memory (N, H) and state (1, N, H): the encoder's state at each row's last real token."""
-        expect_shape("source", source, "N S")
-        text.expect_ids("source", source, self.source.num_embeddings)
-        lengths = (source != text.PAD).sum(dim=1)  # (N,)
-        if not lengths.all():
-            raise ValueError(f"source row {int(lengths.argmin())} is padding alone; expected at least one token, such as <eos>")
+        lengths = text.expect_source(source, self.source.num_embeddings).sum(dim=1)  # (N,)
         states, _ = self.encoder(self.source(source))  # (N, S, H)
         memory = states[torch.arange(len(source)), lengths - 1]
         return memory, memory[None]
@@ -392,14 +389,15 @@ def greedy(model: Any, sources: Sequence[Sequence[int]], most: int = TRANSLATION
 def train_in_one_cycle(
     model: nn.Module, columns: Sequence[Any], loss: Callable[[Any, Any], Tensor], *, seed: int, size: int, epochs: int,
     rate: float, lengths: Sequence[int] | None = None, evaluate: Callable[[Any], float] | None = None, description: str = "training",
+    fused: bool = False,
 ) -> History:  # fmt: skip
     """`training.train` by Adam whose rate rises to `rate` in the first fifth of all updates and falls to 0 by the end.
 
-    columns, size, lengths: of `text.batches`, shuffled by `seed`. Source of the plan: Smith & Topin 2017
+    columns, size, lengths: of `text.batches`, shuffled by `seed`. fused: of `training.adam`. Source of the plan: Smith & Topin 2017
     (https://arxiv.org/abs/1708.07120), in PyTorch's form (OneCycleLR).
     """
     draw, updates = np.random.default_rng(seed), -(-len(columns[0]) // size) * epochs
-    optimizer = adam(model.parameters(), rate)
+    optimizer = adam(model.parameters(), rate, fused=fused)
     plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=updates + 1, pct_start=0.2)
 
     def some() -> Iterator[tuple[Any, ...]]:
@@ -599,19 +597,24 @@ def sums_exact(model: Any, sums: Sequence[tuple[str, str]], *, reverse: bool = F
     return 100 * float(np.mean([ours == theirs[1:-1] for ours, theirs in zip(written, target)]))
 
 
-def train_sums(name: str, seed: int) -> tuple[nn.Module, History]:
-    """One of SUMS_MODELS, or a Transformer, after SUMS_EPOCHS; the history's metric is the share of right held-out sums in percent.
+def sums_backwards(name: str) -> bool:
+    """Whether the model of this name reads a question from its end."""
+    return name in SUMS_MODELS and SUMS_MODELS[name][0]
 
-    name: also "Transformer", and "Transformer, lower rate", with a third of SUMS_RATE, which was chosen for GRUs.
-    """
-    reverse, peeky = SUMS_MODELS.get(name, (False, False))
-    characters, train_part, test_part = sums_data()
+
+def sums_model(name: str) -> nn.Module:
+    """A new one of SUMS_MODELS, or of SUMS_TRANSFORMERS, which has about as many parameters as "both"."""
+    V = len(sums_data()[0])
+    if name in SUMS_TRANSFORMERS:
+        return TransformerTranslator(V, V, SUMS_HIDDEN // 2)
+    return Seq2Seq(V, V, SUMS_EMBEDDING, SUMS_HIDDEN, peeky=SUMS_MODELS[name][1])
+
+
+def train_sums(name: str, seed: int) -> tuple[nn.Module, History]:
+    """A `sums_model` after SUMS_EPOCHS; the history's metric is the share of right held-out sums in percent."""
+    _, train_part, test_part = sums_data()
     torch.manual_seed(seed)
-    V = len(characters)
-    model: nn.Module = Seq2Seq(V, V, SUMS_EMBEDDING, SUMS_HIDDEN, peeky=peeky)
-    if name.startswith("Transformer"):  # of about as many parameters as "both"
-        model = TransformerTranslator(V, V, SUMS_HIDDEN // 2)
-    rate = SUMS_RATE / (3 if name.endswith("lower rate") else 1)
+    model, reverse, rate = sums_model(name), sums_backwards(name), SUMS_RATE / SUMS_TRANSFORMERS.get(name, 1)
     history = train_in_one_cycle(
         model, sums_ids(train_part, reverse=reverse), translation_loss, seed=seed, size=SUMS_BATCH, epochs=SUMS_EPOCHS, rate=rate,
         evaluate=lambda model: sums_exact(model, test_part, reverse=reverse), description=f"{name}, seed {seed}",
@@ -687,8 +690,7 @@ class Labeller(nn.Module):
         N, T = expect_shape("ids", ids, "N T")
         expect_shape("mask", mask, "N T", N=N, T=T)
         text.expect_ids("ids", ids, self.embed.num_embeddings)
-        if not (real := mask.any(dim=1)).all():
-            raise ValueError(f"mask row {int(real.int().argmin())} is False everywhere; expected at least one real token a row")
+        text.expect_real("mask", mask)
         x = self.embed(ids)  # (N, T, D)
         back = reverse_within(self.back(reverse_within(x, mask))[0], mask)
         states = torch.cat([self.ahead(x)[0], back], dim=2)  # (N, T, 2 H)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .proofs import expect_shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PAD, UNK, SOS, EOS = 0, 1, 2, 3
 SPECIALS = ("<pad>", "<unk>", "<sos>", "<eos>")
@@ -83,6 +88,22 @@ def expect_ids(name: str, ids: Any, V: int) -> None:
     if numbers.size and not (numbers.min() >= 0 and numbers.max() < V):
         place = tuple(int(i) for i in np.argwhere((numbers < 0) | (numbers >= V))[0])
         raise ValueError(f"{name} has the id {numbers[place]} at {place}; expected ids of this vocabulary, from 0 to {V - 1}")
+
+
+def expect_real(name: str, mask: Any, wanted: str = "at least one real token a row") -> None:
+    """Raise ValueError, naming the row, where a row of the mask (N, T; array or tensor) has no True."""
+    if False in (real := mask.any(1).tolist()):
+        raise ValueError(f"{name} row {real.index(False)} is padding alone; expected {wanted}")
+
+
+def expect_source(source: Tensor, V: int) -> Tensor:
+    """The mask (N, S), True where a source's ids (N, S) are real. Raises ValueError for another shape, an id outside of a
+    vocabulary of V, and a row of <pad> alone."""
+    expect_shape("source", source, "N S")
+    expect_ids("source", source, V)
+    mask: Tensor = source != PAD
+    expect_real("source", mask, "at least one token, such as <eos>")
+    return mask
 
 
 def pad(sequences: Sequence[Sequence[int]], length: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -65,11 +65,9 @@ def step(name: str, batch: int, steps: int, width: int, layers: int = 1, device:
 def compared(first: Callable[[], object], second: Callable[[], object], *, runs: int = 1) -> tuple[float, str, float]:
     """Runs first and second in turn: milliseconds of each, and "how many times first's time is second's (quartiles)"; medians.
 
-    runs: so many of each one after the other in a turn, as steps of training follow each other; of small layers the first
-    run after another layer's is slower, for it finds nothing of its own in the processor's caches.
+    runs: as in `in_turn`.
     """
-    turns = [lambda run=run: [run() for _ in range(runs)] for run in (first, second)]  # type: ignore[misc]
-    rows = in_turn(turns[0], turns[1], pairs=4, seconds=SECONDS, clock=clock) / runs
+    rows = in_turn(first, second, pairs=4, seconds=SECONDS, runs=runs, clock=clock)
     low, middle, high = np.quantile(rows[:, 0] / rows[:, 1], [0.25, 0.5, 0.75])
     times = 1e3 * np.median(rows, axis=0)
     return float(times[0]), f"{middle:.2f} ({low:.2f} to {high:.2f})", float(times[1])

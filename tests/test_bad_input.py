@@ -41,7 +41,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "accuracy, nothing real": (lambda: metrics.accuracy([1], [1], [False]), "the mask is False everywhere"),
     "labels, another mask": (lambda: labeller([[4, 5, 6]], [[True, True]]), r"mask has shape \(1, 2\); expected \(N=1, T=3\)"),
     "labels, mask turned": (lambda: labeller([[4, 5, 6]], [[True], [True], [True]]), r"mask.swapaxes\(0, 1\) would fit"),
-    "labels, a row of padding": (lambda: labeller([[4], [0]], [[True], [False]]), "mask row 1 is False everywhere; expected at least one"),
+    "labels, a row of padding": (lambda: labeller([[4], [0]], [[True], [False]]), "mask row 1 is padding alone; expected at least one"),
     "a source of padding": (lambda: translator().encode(torch.tensor([[4, 3], [0, 0]])), "source row 1 is padding alone; expected at least"),
     "longer than the length": (lambda: text.pad([[4], [4, 5, 6]], length=2), "sequence 1 has 3 tokens, but length is 2"),
     "columns of two lengths": (lambda: list(text.batches([1, 2], [1], size=1)), r"must have one length; got \[1, 2\]"),

@@ -76,7 +76,7 @@ def test_bad_input_is_refused() -> None:
     zeros, full = torch.zeros_like(ids), torch.ones(2, 5, dtype=torch.bool)
     with pytest.raises(ValueError, match="20 tokens.*12 rows"):
         encoder(ids.repeat(1, 4), zeros.repeat(1, 4), full.repeat(1, 4))
-    with pytest.raises(ValueError, match="False everywhere"):
+    with pytest.raises(ValueError, match="row 1 is padding alone"):
         encoder(ids, zeros, full & torch.tensor([[True], [False]]))
     with pytest.raises(ValueError, match="mask has shape"):
         encoder(ids, zeros, full[:, :3])

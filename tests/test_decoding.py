@@ -135,16 +135,6 @@ def test_ranks_change_with_the_penalties() -> None:
     assert best([short, long]) == short and best([short, long], alpha=1) == long and best([short, long], beta=1) == long
 
 
-def test_a_model_may_select_its_state_itself() -> None:
-    class Own(Trap):
-        asked: list[list[int]] = []
-
-        def select(self, state: None, rows: torch.Tensor) -> None:
-            self.asked.append(rows.tolist())
-
-    assert beam_search(Own(), [[4]], 2)[0][0].words == [5] and Own.asked == [[0, 0], [0]]
-
-
 def test_rows_of_any_state() -> None:
     part = {"key": [torch.arange(6).reshape(2, 3)], "none": None, "pair": (torch.arange(3)[None],)}
     taken = decoding.rows(part, torch.tensor([2, 2]), 1)

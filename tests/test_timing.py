@@ -32,7 +32,16 @@ def test_it_goes_on_until_the_seconds_are_over() -> None:
     assert times.tolist() == [[1.0, 2.0]] * 9
 
 
-def test_a_pair_is_needed() -> None:
+def test_of_several_runs_in_a_turn_the_seconds_are_those_of_one() -> None:
+    clock = Clock()
+    lengths = iter([1.0, 3.0, 7.0, 9.0])
+    times = in_turn(lambda: clock.work(next(lengths)), lambda: clock.work(next(lengths)), pairs=1, warm=0, runs=2, clock=clock)
+    assert times.tolist() == [[2.0, 8.0]]
+
+
+def test_a_pair_of_runs_is_needed() -> None:
+    with pytest.raises(ValueError, match="runs is 0"):
+        in_turn(lambda: None, lambda: None, runs=0)
     with pytest.raises(ValueError, match="pairs is 0"):
         in_turn(lambda: None, lambda: None, pairs=0)
 

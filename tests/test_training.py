@@ -55,6 +55,17 @@ def test_its_adam_is_pytorchs() -> None:
     assert len(ends[0]) == 4 and all(torch.equal(a, b) for a, b in zip(*ends))
 
 
+def test_its_fused_adam_is_the_same_up_to_rounding() -> None:
+    ends = []
+    for fused in (True, False):
+        model, data = regression()
+        optimizer = training.adam(model.parameters(), 0.03, fused=fused)
+        train(model, lambda: data, squared, epochs=50, optimizer=optimizer)
+        ends.append([p.detach() for p in model.parameters()])
+        assert bool(optimizer.defaults["fused"]) == fused
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(*ends))
+
+
 def test_training_does_without_pytorchs_compiler() -> None:
     code = (
         "import sys, torch; from course_utils.training import train; m = torch.nn.Linear(1, 1);"
