@@ -32,15 +32,20 @@ def placed(x: Tensor, table: Tensor, past: int = 0) -> Tensor:
     return x + table[past : past + x.shape[1]]
 
 
-def attend(module: nn.MultiheadAttention, query: Tensor, both: Tensor, mask: Tensor | None) -> Tensor:
-    """Multi-head attention (N, T, H) of query (N, T, H) over keys and values side by side, both (N, S, 2H), both projected already.
+def projected(module: nn.MultiheadAttention, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The queries (N, T, H) of x (N, T, H), and its keys and values side by side (N, T, 2H): one product for all three."""
+    H = module.embed_dim
+    query, both = F.linear(x, module.in_proj_weight, module.in_proj_bias).split_with_sizes([H, 2 * H], dim=2)
+    return query, both
 
-    mask: True where a query may look, (N or 1, 1, T or 1, S); None: everywhere.
+
+def attend(module: nn.MultiheadAttention, query: Tensor, both: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+    """Multi-head attention (N, T, H) of query (N, T, H) over keys and values side by side, both (N, S, 2H), all projected already.
+
+    mask: True where a query may look, (N or 1, 1, T or 1, S); None: everywhere, or with `causal` (S = T) at itself and before.
     """
-    H, heads = module.embed_dim, module.num_heads
-    asked = F.linear(query, module.in_proj_weight[:H], module.in_proj_bias[:H])  # (N, T, H)
-    q, k, v = (x.view(*x.shape[:2], heads, -1).transpose(1, 2) for x in (asked, *both.chunk(2, dim=2)))  # (N, heads, T or S, H / heads)
-    context = F.scaled_dot_product_attention(q, k, v, mask, module.dropout if module.training else 0.0)
+    q, k, v = (x.view(*x.shape[:2], module.num_heads, -1).transpose(1, 2) for x in (query, *both.chunk(2, dim=2)))  # (N, heads, T or S, d)
+    context = F.scaled_dot_product_attention(q, k, v, mask, module.dropout if module.training else 0.0, causal)
     mixed: Tensor = module.out_proj(context.transpose(1, 2).flatten(2))
     return mixed
 
@@ -51,21 +56,34 @@ def keys_and_values(module: nn.MultiheadAttention, x: Tensor) -> Tensor:
     return F.linear(x, module.in_proj_weight[H:], module.in_proj_bias[H:])
 
 
+def where_real(mask: Tensor) -> Tensor | None:
+    """The mask (N, S), True where real, as `attend` wants it; None if nothing is padding, which is computed faster."""
+    return None if bool(mask.all()) else mask[:, None, None]
+
+
+def feed_forward(layer: Any, x: Tensor, norm: nn.Module, dropout: nn.Module) -> Tensor:
+    """A framework layer's last part, norm first, added to what enters it: (N, T, H)."""
+    added: Tensor = x + dropout(layer.linear2(layer.dropout(F.relu(layer.linear1(norm(x))))))
+    return added
+
+
 def step(layer: Any, x: Tensor, past: Tensor, seen: Tensor | None = None, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """A framework layer, norm first, on T new positions: x (N, T, H) to its output and to the cache with them, (N, P + T, 2H).
 
     past: the cache of the P positions before, (N, P, 2H). A position sees itself and those before it.
     seen, mask: a decoder layer's keys and values (N, S, 2H) of its memory, and the mask (N, S), True where real.
     """
-    T, normed = x.shape[1], layer.norm1(x)
-    past = torch.cat([past, keys_and_values(layer.self_attn, normed)], dim=1)
-    earlier = None if T == 1 else torch.ones(T, past.shape[1], dtype=torch.bool, device=x.device).tril(past.shape[1] - T)[None, None]
-    x = x + layer.dropout1(attend(layer.self_attn, normed, past, earlier))
-    rest, last = layer.norm2, layer.dropout2
-    if seen is not None and mask is not None:
-        x = x + layer.dropout2(attend(layer.multihead_attn, layer.norm2(x), seen, mask[:, None, None]))
-        rest, last = layer.norm3, layer.dropout3
-    return x + last(layer.linear2(layer.dropout(F.relu(layer.linear1(rest(x)))))), past
+    T, P = x.shape[1], past.shape[1]
+    query, both = projected(layer.self_attn, layer.norm1(x))
+    past = torch.cat([past, both], dim=1) if P else both
+    earlier = torch.ones(T, P + T, dtype=torch.bool, device=x.device).tril(P)[None, None] if P and T > 1 else None
+    x = x + layer.dropout1(attend(layer.self_attn, query, past, earlier, causal=not P))
+    if seen is None or mask is None:
+        return feed_forward(layer, x, layer.norm2, layer.dropout2), past
+    attention, H = layer.multihead_attn, x.shape[2]
+    query = F.linear(layer.norm2(x), attention.in_proj_weight[:H], attention.in_proj_bias[:H])
+    x = x + layer.dropout2(attend(attention, query, seen, where_real(mask)))
+    return feed_forward(layer, x, layer.norm3, layer.dropout3), past
 
 
 class CausalTransformer(nn.Module):
@@ -128,17 +146,15 @@ class TransformerTranslator(nn.Module):
 
     def encode(self, source: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
         """From ids (N, S) to memory and the empty cache. Raises ValueError for a source of padding alone or longer than `longest`."""
-        N, _ = expect_shape("source", source, "N S")
-        text.expect_ids("source", source, self.source.num_embeddings)
-        mask = source != text.PAD
-        if not (real := mask.any(dim=1)).all():
-            raise ValueError(f"source row {int(real.int().argmin())} is padding alone; expected at least one token, such as <eos>")
+        mask = text.expect_source(source, self.source.num_embeddings)
         x = self.dropout(placed(self.source(source), self.table))
-        for layer in self.encoder:
-            x = layer(x, src_key_padding_mask=~mask)
+        layers: Any = self.encoder
+        for layer in layers:
+            x = x + layer.dropout1(attend(layer.self_attn, *projected(layer.self_attn, layer.norm1(x)), where_real(mask)))
+            x = feed_forward(layer, x, layer.norm2, layer.dropout2)
         x = self.encoder_norm(x)
         seen = torch.stack([keys_and_values(layer.multihead_attn, x) for layer in self.decoder], dim=1)  # type: ignore[arg-type]
-        return (seen, mask), x.new_zeros(len(self.decoder), N, 0, 2 * x.shape[2])
+        return (seen, mask), x.new_zeros(len(self.decoder), len(x), 0, 2 * x.shape[2])
 
     def decode(self, memory: tuple[Tensor, Tensor], state: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
         """From words (N, T) and the cache of those before them to logits (N, T, V) of the next ones, and the longer cache."""
