@@ -169,7 +169,7 @@ def repaired_back(p: Parameters, context: Array, words: Array, dlogits: Array, c
     x, states, seen = cache
     H, mask = context.shape[1], np.ones(words.shape, bool)
     dseen = dlogits @ p["head W"].T
-    dstates, by_head = dseen[:, :, :-H], dseen[:, :, -H:].sum(axis=1)
+    dstates, by_head = dseen[:, :, :H], dseen[:, :, H:].sum(axis=1)
     dx, by_start, d = rnn_back(dstates, x, context, p["decoder W_x"], p["decoder W_h"], mask, states)  # here: the gradient, not the states
     dwords, by_inputs = dx[:, :, :-H], dx[:, :, -H:].sum(axis=1)
     grads = {f"decoder {name}": value for name, value in d.items()}
@@ -182,8 +182,8 @@ def _back_with(mistake: str) -> Callable[..., tuple[Array, Parameters]]:
         x, states, seen = cache
         H, mask = context.shape[1], np.ones(words.shape, bool)
         dseen = dlogits @ p["head W"].T
-        dstates, by_head = dseen[:, :, :-H], dseen[:, :, -H:].sum(axis=1)
-        above = {"states": states, "other half": dseen[:, :, -H:], "seen": seen[:, :, :H] * 0 + x[:, :, :H]}.get(mistake, dstates)
+        dstates, by_head = dseen[:, :, :H], dseen[:, :, H:].sum(axis=1)
+        above = {"states": states, "other half": dseen[:, :, H:], "seen": seen[:, :, :H] * 0 + x[:, :, :H]}.get(mistake, dstates)
         dx, by_start, d = rnn_back(above, x, context, p["decoder W_x"], p["decoder W_h"], mask, states)
         dwords, by_inputs = dx[:, :, :-H], dx[:, :, -H:].sum(axis=1)
         by_start, by_head, by_inputs = (0 * part if mistake == f"no {name}" else part for name, part in
