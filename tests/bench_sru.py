@@ -29,7 +29,7 @@ GROWTH = [  # what grows, from (N, T, H), to
     ("batch", (1, 128, 512), (4, 128, 512)), ("batch", (4, 128, 512), (32, 128, 512)),
 ]  # fmt: skip
 SECONDS = 2.0  # to measure each shape in
-RUNS = 10  # of a small layer in a turn
+TURN = 0.1  # seconds, at least: the first run after the other layer finds nothing of its own in the processor's caches
 
 
 def clock() -> float:
@@ -62,11 +62,15 @@ def step(name: str, batch: int, steps: int, width: int, layers: int = 1, device:
     return run
 
 
-def compared(first: Callable[[], object], second: Callable[[], object], *, runs: int = 1) -> tuple[float, str, float]:
+def compared(first: Callable[[], object], second: Callable[[], object]) -> tuple[float, str, float]:
     """Runs first and second in turn: milliseconds of each, and "how many times first's time is second's (quartiles)"; medians.
 
-    runs: as in `in_turn`.
+    In its turn each runs as often as it takes `first` to fill TURN, as steps of training follow each other.
     """
+    first()
+    start = clock()
+    first()
+    runs = max(1, round(TURN / (clock() - start)))
     rows = in_turn(first, second, pairs=4, seconds=SECONDS, runs=runs, clock=clock)
     low, middle, high = np.quantile(rows[:, 0] / rows[:, 1], [0.25, 0.5, 0.75])
     times = 1e3 * np.median(rows, axis=0)
@@ -100,8 +104,7 @@ def main() -> None:
     print(f"SRU beside nn.LSTM: float32, forward and backward, D = H, {threads()} threads; medians of pairs run in turn")
     print("   N     T     H   LSTM ms    SRU ms   LSTM / SRU (quartiles)")
     for batch, steps, width in SHAPES:
-        runs = RUNS if batch < 32 else 1
-        theirs, ratio, ours = compared(step("LSTM", batch, steps, width), step("SRU", batch, steps, width), runs=runs)
+        theirs, ratio, ours = compared(step("LSTM", batch, steps, width), step("SRU", batch, steps, width))
         print(f"{batch:4} {steps:5} {width:5} {theirs:9.2f} {ours:9.2f}   {ratio}", flush=True)
     for what, one, many in GROWTH:
         _, ratio, _ = compared(step("SRU", *many), step("SRU", *one))
