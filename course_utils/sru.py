@@ -45,6 +45,10 @@ def _prefers_onednn() -> bool:
     return getattr(_module("kernels"), "AMD", False) and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
+def _onednn(x: Tensor) -> bool:
+    return x.dtype == torch.float32 and x.device.type == "cpu" and _prefers_onednn()
+
+
 def _empty(like: Tensor, *shape: int) -> Tensor:
     """A tensor with nothing in it yet; a large one in pages of 2 MB where the system has them. For what is as large as that
     comes fresh from the system each time, and its 4 KB pages cost more than a microsecond each at their first use."""
@@ -59,8 +63,8 @@ def _empty(like: Tensor, *shape: int) -> Tensor:
 
 def _multiply(a: Tensor, b: Tensor, out: Tensor, add: bool = False) -> None:
     """a @ b (M, K), written to `out` or added to it."""
-    if a.dtype == torch.float32 and a.device.type == "cpu" and _prefers_onednn():
-        product = torch.ops.mkldnn._linear_pointwise(a, b.t(), None, "none", [], "")
+    if _onednn(a):
+        product = _product(a, b.t())
         out.add_(product) if add else out.copy_(product)
     elif add:
         out.addmm_(a, b)
@@ -70,7 +74,7 @@ def _multiply(a: Tensor, b: Tensor, out: Tensor, add: bool = False) -> None:
 
 def _product(x: Tensor, weight: Tensor) -> Tensor:
     """x @ weight^T, a new tensor (N, T, kH) for x (N, T, D)."""
-    if x.dtype == torch.float32 and x.device.type == "cpu" and _prefers_onednn():
+    if _onednn(x):
         product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
         return product
     return torch.nn.functional.linear(x, weight)

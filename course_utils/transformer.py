@@ -149,8 +149,9 @@ class TransformerTranslator(nn.Module):
         mask = text.expect_source(source, self.source.num_embeddings)
         x = self.dropout(placed(self.source(source), self.table))
         layers: Any = self.encoder
+        real = where_real(mask)
         for layer in layers:
-            x = x + layer.dropout1(attend(layer.self_attn, *projected(layer.self_attn, layer.norm1(x)), where_real(mask)))
+            x = x + layer.dropout1(attend(layer.self_attn, *projected(layer.self_attn, layer.norm1(x)), real))
             x = feed_forward(layer, x, layer.norm2, layer.dropout2)
         x = self.encoder_norm(x)
         seen = torch.stack([keys_and_values(layer.multihead_attn, x) for layer in self.decoder], dim=1)  # type: ignore[arg-type]
