@@ -35,7 +35,7 @@ import tempfile
 import time
 import xml.etree.ElementTree
 
-from course_utils.setting_up import ROOT, VENV, Trouble, cause, prepare, python, say
+from course_utils.command.venv import ROOT, VENV, Trouble, cause, prepare, python, say
 
 HERE = sys.argv[1:2] == ["--here"]
 
@@ -172,11 +172,11 @@ def store(words):
     paths, _, rest = lessons(words)
     if not set(rest) <= {"--times", "--corpora"}:
         raise Trouble("store knows lessons' numbers, --times and --corpora, not: " + " ".join(rest))
-    return run("-m", "course_utils.storing", *(rest + paths), COURSE_THREADS="1", OMP_NUM_THREADS="1")
+    return run("-m", "course_utils.command.store", *(rest + paths), COURSE_THREADS="1", OMP_NUM_THREADS="1")
 
 
 def results(words):
-    return run("-m", "course_utils.results", *words, COURSE_THREADS="1", OMP_NUM_THREADS="1")
+    return run("-m", "course_utils.command.measure", *words, COURSE_THREADS="1", OMP_NUM_THREADS="1")
 
 
 def bench(words):

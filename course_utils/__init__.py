@@ -1,17 +1,21 @@
 """What several lessons of *From Tokens to Transformers* need and none of them teaches.
 
-Rooms, one file each. To read first, in about this order:
+At the door stands what any lesson imports, to be read in an afternoon, in about this order:
 
-- `training` (seed, threads, the loop), `text` (ids, padding, masks, batches), `proofs` (is a gradient right, is a layer
-  equal to the framework's, is bad input refused), `metrics`, `timing`
-- `plots`, `explorers` (figures that turn), `exercises` (checks, hints, solutions)
-- `datasets` (generated and small data), `grammar` and `grammar_rules` (the two languages), `corpora` (fetched on request)
+- `training` (seed, threads, the loop), `text` (ids, padding, masks, batches), `expect` (what meets
+  bad input), `proofs` (is a gradient right, is a layer equal to the framework's), `metrics`,
+  `timing`
+- `plots`, `diagrams`, `explorers` (figures that turn), `exercises` (checks, hints, solutions)
 
-Models that one lesson builds and later ones use, each named in that lesson: `sru` (with `sru_kernels`, `sru_steps`,
-`sru_triton`), `attention`, `gnmt`, `decoding`, `transformer`, `bert`, `parallel`. The shared tasks with their budgets and
-scores are in `tasks`, what every model reached in `results`. Only `course.py` needs `storing` and `setting_up`.
+Behind it, a folder each; what stands above imports only what stands below it:
 
-Importing this package imports none of them; each imports PyTorch, Matplotlib and the like when first used.
+- `command`: what `course.py` runs; no lesson imports it
+- `tasks`: the shared tasks with their budgets and scores, and what every model reached (`results`)
+- `models`: what one lesson builds and proves, and later ones use
+- the door, `datasets` and `grammar` (the two languages)
+
+Importing this package imports none of them; each imports PyTorch, Matplotlib and the like when
+first used.
 """
 
-__version__ = "1.0.0"
+__version__ = "2.0.0"

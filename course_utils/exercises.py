@@ -1,7 +1,7 @@
 """Exercises that answer at once: `check("5.2", answer)`, `hint("5.2")`, `solution("5.2")`.
 
-The checks, hints, solutions and typical wrong answers of lesson 5 are in `notebooks/exercises/lesson_05.py`, as a
-dictionary EXERCISES from "5.1", "5.2", ... to `Exercise`.
+The checks, hints, solutions and typical wrong answers of lesson 5 are in
+`notebooks/exercises/lesson_05.py`, as a dictionary EXERCISES from "5.1", "5.2", ... to `Exercise`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ class Wrong(Exception):
 class Exercise:
     """One exercise: how to check an answer, and what helps.
 
-    check: takes the answer, returns a sentence of praise that says what was shown, or raises `Wrong`.
-    solution: a right answer (a function's or class's source is printed, anything else as it is).
-    wrong: typical wrong answers by a description; tests prove that each gets a message of its own.
-    text: what `solution` prints instead, where the answer needs words.
-    """
+    check: takes the answer, returns a sentence of praise that says what was shown, or raises
+    `Wrong`. solution: a right answer (a function's or class's source is printed, anything else as
+    it is). wrong: typical wrong answers by a description; tests prove that each gets a message of
+    its own. text: what `solution` prints instead, where the answer needs words."""
 
     check: Callable[[Any], str]
     hint: str
@@ -44,11 +43,14 @@ class Exercise:
 
 @cache
 def lesson(number: int) -> dict[str, Exercise]:
-    """The exercises of one lesson. Raises FileNotFoundError when the lesson has no file of exercises."""
+    """The exercises of one lesson. Raises FileNotFoundError when the lesson has no file of
+    exercises."""
     path = FOLDER / f"lesson_{number:02}.py"
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if not path.exists() or spec is None or spec.loader is None:
-        raise FileNotFoundError(f"lesson {number} has no exercises: {path.name} is not in notebooks/exercises")
+        raise FileNotFoundError(
+            f"lesson {number} has no exercises: {path.name} is not in notebooks/exercises"
+        )
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # inspect finds a class's source through its module
     spec.loader.exec_module(module)
@@ -56,7 +58,8 @@ def lesson(number: int) -> dict[str, Exercise]:
 
 
 def find(name: str) -> Exercise:
-    """The exercise "5.2". Raises ValueError that lists the lesson's exercises when there is none of that name."""
+    """The exercise "5.2". Raises ValueError that lists the lesson's exercises when there is none of
+    that name."""
     first = str(name).split(".")[0]
     if not first.isdigit():
         raise ValueError(f'an exercise is named by lesson and number, such as "5.2"; got {name!r}')
@@ -67,16 +70,29 @@ def find(name: str) -> Exercise:
 
 
 def untouched(answer: Any) -> bool:
-    """Whether an answer is still the stub: None, ..., or a function (or a class's methods) that only returns None."""
+    """Whether an answer is still the stub: None, ..., or a function (or a class's methods) that
+    only returns None."""
     if answer is None or answer is ...:
         return True
     if inspect.isclass(answer):
         methods = [value for value in vars(answer).values() if inspect.isfunction(value)]
         return all(untouched(method) for method in methods)
     if not inspect.isfunction(answer):
-        return isinstance(answer, (tuple, list)) and len(answer) > 0 and all(untouched(part) for part in answer)
-    steps = [step for step in dis.get_instructions(answer) if step.opname not in ("RESUME", "NOP", "CACHE")]
-    return len(steps) <= 2 and all(step.opname in ("LOAD_CONST", "RETURN_VALUE", "RETURN_CONST") for step in steps) and steps[0].argval is None
+        return (
+            isinstance(answer, (tuple, list))
+            and len(answer) > 0
+            and all(untouched(part) for part in answer)
+        )
+    steps = [
+        step
+        for step in dis.get_instructions(answer)
+        if step.opname not in ("RESUME", "NOP", "CACHE")
+    ]
+    return (
+        len(steps) <= 2
+        and all(step.opname in ("LOAD_CONST", "RETURN_VALUE", "RETURN_CONST") for step in steps)
+        and steps[0].argval is None
+    )
 
 
 def verdict(name: str, answer: Any) -> tuple[str, str]:
@@ -88,7 +104,9 @@ def verdict(name: str, answer: Any) -> tuple[str, str]:
         return "right", exercise.check(answer)
     except Wrong as reason:
         return "wrong", str(reason)
-    except Exception as error:  # the reader's own code may raise anything; it becomes a sentence, not a traceback
+    except (
+        Exception
+    ) as error:  # the reader's own code may raise anything; it becomes a sentence, not a traceback
         message = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
         return "wrong", f"your code raised {type(error).__name__}: {message}"
 
@@ -108,15 +126,21 @@ def hint(name: str) -> None:
 
 
 def _without_hints(source: str) -> str:
-    """Python source without its type hints, so that a pasted solution needs no name beyond the notebook's."""
+    """Python source without its type hints, so that a pasted solution needs no name beyond the
+    notebook's."""
     text, starts = source.encode(), [0]
     for line in text.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
     cuts = []
     for node in ast.walk(ast.parse(source)):
-        hint = node.returns if isinstance(node, ast.FunctionDef) else getattr(node, "annotation", None)
+        hint = (
+            node.returns if isinstance(node, ast.FunctionDef) else getattr(node, "annotation", None)
+        )
         if hint is not None:
-            begin, end = starts[hint.lineno - 1] + hint.col_offset, starts[(hint.end_lineno or 1) - 1] + (hint.end_col_offset or 0)
+            begin, end = (
+                starts[hint.lineno - 1] + hint.col_offset,
+                starts[(hint.end_lineno or 1) - 1] + (hint.end_col_offset or 0),
+            )
             cuts.append((len(text[:begin].rstrip(b" ->:")), end))  # the hint and the sign before it
     for begin, end in sorted(cuts, reverse=True):
         text = text[:begin] + text[end:]
@@ -137,4 +161,8 @@ def solution(name: str) -> None:
 def guess(yours: float | None, measured: float, unit: str = "", digits: int = 2) -> None:
     """Set the reader's prediction beside what was measured. yours: None when none was made."""
     told = f"measured: {measured:.{digits}f} {unit}".rstrip()
-    print(f"you made no prediction; {told}" if yours is None else f"you predicted: {yours:.{digits}f}; {told}")
+    print(
+        f"you made no prediction; {told}"
+        if yours is None
+        else f"you predicted: {yours:.{digits}f}; {told}"
+    )

@@ -1,4 +1,5 @@
-"""Figures that turn: frames drawn beforehand, shown by a slider that works with and without a kernel."""
+"""Figures that turn: frames drawn beforehand, shown by a slider that works with and without a
+kernel."""
 
 from __future__ import annotations
 
@@ -21,22 +22,29 @@ def player(
     start: int = 0,
     start2: int = 0,
 ) -> None:
-    """Display the first frame as a plain figure, then the explorer: one slider a parameter, one picture a setting.
+    """Display the first frame as a plain figure, then the explorer: one slider a parameter, one
+    picture a setting.
 
-    draw: (value) or, with `values2`, (value, value2) to a Figure. name, name2: what the sliders are called.
-    start, start2: positions of the first frame. alt: what the pictures show, for who cannot see them.
-    All frames are drawn now; sliders and pictures are linked in the page itself (`jslink`), so that they turn in
-    JupyterLab, in exported HTML and without a kernel. Keep frames few and small: each is stored in the notebook.
-    Raises ValueError for no value, for more than 40 frames, and for a start outside the values.
-    """
+    draw: (value) or, with `values2`, (value, value2) to a Figure. name, name2: what the sliders are
+    called. start, start2: positions of the first frame. alt: what the pictures show, for who cannot
+    see them. All frames are drawn now; sliders and pictures are linked in the page itself
+    (`jslink`), so that they turn in JupyterLab, in exported HTML and without a kernel. Keep frames
+    few and small: each is stored in the notebook. Raises ValueError for no value, for more than 40
+    frames, and for a start outside the values."""
     import ipywidgets as widgets
     from IPython.display import display
 
     others: Sequence[Any] = [None] if values2 is None else values2
     if not values or not others or len(values) * len(others) > MOST_FRAMES:
-        raise ValueError(f"an explorer has 1 to {MOST_FRAMES} frames; {len(values)} x {len(others)} were asked for")
+        raise ValueError(
+            f"an explorer has 1 to {MOST_FRAMES} frames; {len(values)} x {len(others)} were"
+            " asked for"
+        )
     if not (0 <= start < len(values) and 0 <= start2 < len(others)):
-        raise ValueError(f"start must be a position in values (0 to {len(values) - 1}), start2 in values2 (0 to {len(others) - 1})")
+        raise ValueError(
+            f"start must be a position in values (0 to {len(values) - 1}), start2 in values2 (0 to"
+            f" {len(others) - 1})"
+        )
 
     def frame(one: Any, two: Any) -> Any:
         return draw(one) if values2 is None else draw(one, two)
@@ -53,7 +61,12 @@ def player(
         labels = [(str(option), number) for number, option in enumerate(options)]
         style, layout = {"description_width": "initial"}, {"width": "440px"}
         return widgets.SelectionSlider(
-            options=labels, index=position, description=label, continuous_update=True, style=style, layout=layout
+            options=labels,
+            index=position,
+            description=label,
+            continuous_update=True,
+            style=style,
+            layout=layout,
         )
 
     main = slider(values, name, start)
@@ -69,5 +82,14 @@ def player(
         pictures = stack(rows, start)
     widgets.jslink((main, "index"), (pictures, "selected_index"))
     box = widgets.VBox([*controls, pictures])
-    data = {"application/vnd.jupyter.widget-view+json": {"version_major": 2, "version_minor": 0, "model_id": box.model_id}}
-    display({**data, "text/plain": f"Explorer: turn {name}{' and ' + name2 if name2 else ''}."}, raw=True)  # type: ignore[no-untyped-call]
+    data = {
+        "application/vnd.jupyter.widget-view+json": {
+            "version_major": 2,
+            "version_minor": 0,
+            "model_id": box.model_id,
+        }
+    }
+    display(
+        {**data, "text/plain": f"Explorer: turn {name}{' and ' + name2 if name2 else ''}."},
+        raw=True,
+    )  # type: ignore[no-untyped-call]

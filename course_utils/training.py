@@ -1,4 +1,4 @@
-"""Seed and threads in one place, a progress bar that leaves no trace, and the loop that trains every model."""
+"""Seed and threads in one place, a progress bar that leaves no trace, and the training loop."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+
+from . import text
 
 if TYPE_CHECKING:
     import torch
@@ -20,16 +23,18 @@ _limits: list[Any] = []  # keeps threadpoolctl's limit on NumPy's threads alive
 
 
 def threads() -> int:
-    """How many threads to compute with: the environment's COURSE_THREADS, else 2, never more than the cores.
+    """How many threads to compute with: COURSE_THREADS, else 2, never more than the cores.
 
     Raises ValueError when COURSE_THREADS is not a whole number of at least 1.
     """
-    asked = os.environ.get("COURSE_THREADS", "")
-    if not asked:
+    wanted = os.environ.get("COURSE_THREADS", "")
+    if not wanted:
         return min(2, os.cpu_count() or 1)
-    if not asked.isdigit() or int(asked) < 1:
-        raise ValueError(f"COURSE_THREADS is {asked!r}; it must be a whole number of at least 1, such as 2")
-    return int(asked)
+    if not wanted.isdigit() or int(wanted) < 1:
+        raise ValueError(
+            f"COURSE_THREADS is {wanted!r}; it must be a whole number of at least 1, such as 2"
+        )
+    return int(wanted)
 
 
 def setup(seed: int = 0, *, framework: bool = True) -> np.random.Generator:
@@ -54,8 +59,8 @@ def setup(seed: int = 0, *, framework: bool = True) -> np.random.Generator:
 def watched() -> bool:
     """Whether a person looks on: a notebook that could be asked for input, or a terminal.
 
-    A machine that runs a notebook does not allow input, so what is shown only to a person (progress bars,
-    seconds) never enters the stored outputs.
+    A machine that runs a notebook does not allow input, so what is shown only to a person (progress
+    bars, seconds) never enters the stored outputs.
     """
     if "ipykernel" in sys.modules:
         from IPython.core.getipython import get_ipython
@@ -65,43 +70,59 @@ def watched() -> bool:
     return sys.stderr.isatty()
 
 
-def progress(items: Iterable[Item], description: str = "", total: int | None = None) -> Iterator[Item]:
+def progress_bar(
+    items: Iterable[Item], description: str = "", total: int | None = None
+) -> Iterator[Item]:
     """The same items, with a bar and the seconds while a person looks on (see `watched`)."""
     from tqdm.auto import tqdm
 
-    bar: Iterable[Item] = tqdm(items, description, total=total, disable=not watched(), leave=False)
-    yield from bar
+    yield from tqdm(items, description, total=total, disable=not watched(), leave=False)
 
 
 @dataclass
 class History:
-    """What happened during training: one loss and (if asked for) one metric an epoch, one gradient norm a step."""
+    """What happened during training."""
 
-    loss: list[float] = field(default_factory=list)  # mean over the epoch's batches, in the loss's own unit
-    metric: list[float] = field(default_factory=list)
-    gradient_norm: list[float] = field(default_factory=list)  # before clipping
+    loss: list[float] = field(default_factory=list)  # one an epoch: mean over its batches
+    metric: list[float] = field(default_factory=list)  # one an epoch, if asked for
+    gradient_norm: list[float] = field(default_factory=list)  # one a step, before clipping
     seconds: float = 0.0
 
-    def __repr__(self) -> str:  # what holds on every machine, for a cell may end in a call of `train`
+    def __repr__(self) -> str:  # what holds on every machine: a cell may end in a call of `train`
         return f"History({len(self.loss)} epochs, {len(self.gradient_norm)} steps)"
 
 
-def adam(parameters: Iterable[torch.nn.Parameter], lr: float, fused: bool = False) -> torch.optim.Adam:
-    """`torch.optim.Adam`, without the marks for PyTorch's compiler on its methods: they import it, which takes 2 seconds and
-    70 MB, and the course does not use it.
-
-    fused: one operation a step for all weights; quicker for models of many small ones, the same up to rounding.
-    """
+@cache
+def _adam_class() -> type[torch.optim.Adam]:
     import torch
 
     class Adam(torch.optim.Adam):
-        pass
+        """`torch.optim.Adam` without the marks for PyTorch's compiler on its methods."""
 
     for name in ("add_param_group", "zero_grad", "step"):
         marked = getattr(torch.optim.Adam, name)
         plain = getattr(marked, "__wrapped__", marked)
         setattr(Adam, name, torch.no_grad()(plain) if name == "step" else plain)
-    return Adam(parameters, lr=lr, fused=fused or None)
+    Adam.__module__, Adam.__qualname__ = __name__, "Adam"  # so that pickle finds it, see below
+    return Adam
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Adam":  # made when first asked for: importing this module does not import PyTorch
+        return _adam_class()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def adam(
+    parameters: Iterable[torch.nn.Parameter], lr: float, fused: bool = False
+) -> torch.optim.Adam:
+    """`torch.optim.Adam`, without the marks for PyTorch's compiler on its methods.
+
+    They import the compiler, which takes 2 seconds and 70 MB, and the course does not use it.
+    fused: one operation a step for all weights; quicker for models of many small ones, the same up
+    to rounding.
+    """
+    return _adam_class()(parameters, lr=lr, fused=fused or None)
 
 
 def train(
@@ -122,34 +143,48 @@ def train(
     loss: (model, batch) to a scalar tensor.
     optimizer: Adam with rate `lr` when None.
     clip: the largest norm of all gradients together; None leaves them as they are.
-    evaluate: called after each epoch without gradients and in evaluation mode; its numbers are the metric.
+    evaluate: called after each epoch without gradients and in evaluation mode; its numbers are the
+    metric.
 
-    Raises FloatingPointError, with the step and the gradient norm, as soon as the loss or the norm is not a
-    finite number (the weights are then those before the bad step), and ValueError when an epoch has no batch.
+    Raises FloatingPointError, with the step and the gradient norm, as soon as the loss or the norm
+    is not a finite number (the weights are then those before the bad step), and ValueError for a
+    clip of 0 or below and when an epoch has no batch.
     """
     import torch
 
-    chosen = optimizer or adam(model.parameters(), lr)
-    history, start, step = History(), time.perf_counter(), 0
-    for epoch in progress(range(epochs), description):
+    if clip is not None and not clip > 0:
+        raise ValueError(
+            f"clip is {clip}; expected a norm above 0, or None to leave gradients alone"
+        )
+    if optimizer is None:
+        optimizer = adam(model.parameters(), lr)
+    history, start = History(), time.perf_counter()
+    for epoch in range(epochs):
         model.train()
-        losses = []
-        for batch in batches():
-            chosen.zero_grad()
+        losses: list[float] = []
+        total = len(history.gradient_norm) // epoch if epoch else None  # known after one epoch
+        for batch in progress_bar(
+            batches(), f"{description}, epoch {epoch + 1} of {epochs}", total
+        ):
+            optimizer.zero_grad()
             value = loss(model, batch)
             value.backward()  # type: ignore[no-untyped-call]
             norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), clip or float("inf")))
             if not (np.isfinite(float(value.detach())) and np.isfinite(norm)):
+                step = len(history.gradient_norm)
                 raise FloatingPointError(
-                    f"training stopped at step {step} (epoch {epoch}): loss {float(value.detach())}, gradient norm {norm}; "
-                    "try a smaller learning rate or a smaller clip, and look for a log of 0 or a division by 0"
+                    f"training stopped at step {step} (epoch {epoch}): loss"
+                    f" {float(value.detach())}, gradient norm {norm}; try a smaller learning rate"
+                    " or a smaller clip, and look for a log of 0 or a division by 0"
                 )
-            chosen.step()
+            optimizer.step()
             history.gradient_norm.append(norm)
             losses.append(float(value.detach()))
-            step += 1
         if not losses:
-            raise ValueError("an epoch had no batch: `batches` must return a fresh iterable each time it is called")
+            raise ValueError(
+                "an epoch had no batch: `batches` must return a fresh iterable each time it is "
+                "called"
+            )
         history.loss.append(float(np.mean(losses)))
         if evaluate is not None:
             model.eval()
@@ -157,3 +192,48 @@ def train(
                 history.metric.append(float(evaluate(model)))
     history.seconds = time.perf_counter() - start
     return history
+
+
+def train_in_one_cycle(
+    model: torch.nn.Module,
+    columns: Sequence[Any],
+    loss: Callable[[Any, Any], torch.Tensor],
+    *,
+    seed: int,
+    size: int,
+    epochs: int,
+    rate: float,
+    lengths: Sequence[int] | None = None,
+    evaluate: Callable[[Any], float] | None = None,
+    description: str = "training",
+    fused: bool = False,
+) -> History:
+    """`train` by Adam whose rate rises to `rate` in a fifth of all updates and falls to 0 by the
+    end.
+
+    columns, size, lengths: of `text.batches`, shuffled by `seed`. fused: of `adam`.
+    Source of the schedule: Smith & Topin 2017 (https://arxiv.org/abs/1708.07120), in PyTorch's form
+    (OneCycleLR), which with Adam also moves beta1 from 0.95 down to 0.85 and back.
+    """
+    import torch
+
+    rng, updates = np.random.default_rng(seed), -(-len(columns[0]) // size) * epochs
+    optimizer = adam(model.parameters(), rate, fused=fused)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, rate, total_steps=updates + 1, pct_start=0.2
+    )
+
+    def batches() -> Iterator[tuple[Any, ...]]:
+        for batch in text.batches(*columns, size=size, rng=rng, lengths=lengths):
+            yield batch
+            schedule.step()  # after the optimizer's step with this batch
+
+    return train(
+        model,
+        batches,
+        loss,
+        epochs=epochs,
+        optimizer=optimizer,
+        evaluate=evaluate,
+        description=description,
+    )

@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from from_notebook import definitions
 from torch.nn import functional as F
 
 from course_utils.timing import in_turn
 from course_utils.training import setup, threads
+from from_notebook import definitions
 
 N, D, HEADS = 32, 64, 8
 LENGTHS = (16, 32, 64, 128, 256, 512)  # T = S

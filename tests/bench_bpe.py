@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from from_notebook import definitions
-
 from course_utils.datasets import name_pairs
+from from_notebook import definitions
 
 SHAKESPEARE = Path(__file__).resolve().parents[2] / "shared" / "datasets" / "tinyshakespeare.txt"
 

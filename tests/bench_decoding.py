@@ -7,13 +7,15 @@ runs. The speed of a translator does not depend on what its weights have learnt,
 import time
 
 import torch
-from from_notebook import definitions
 
-from course_utils import tasks, text
+from course_utils import text
+from course_utils.models import seq2seq
+from course_utils.tasks import translation
 from course_utils.timing import in_turn
 from course_utils.training import setup, threads
+from from_notebook import definitions
 
-N, H = 8, tasks.TRANSLATION_HIDDEN
+N, H = 8, translation.HIDDEN
 LENGTHS = (8, 16, 32, 64, 128)
 WANTED = 5  # times faster at the last of LENGTHS
 
@@ -31,7 +33,7 @@ def write(model: torch.nn.Module, source: torch.Tensor, length: int) -> torch.Te
 
 
 def cached_and_not(source: torch.Tensor) -> None:
-    lesson, data = definitions(15), tasks.translation_data()
+    lesson, data = definitions(15), translation.data()
     slow, fast = (lesson[name](len(data.english), len(data.korean), H).eval() for name in ("Translator", "CachedTranslator"))
     fast.load_state_dict(slow.state_dict())
     for model in (slow, fast):
@@ -46,10 +48,10 @@ def cached_and_not(source: torch.Tensor) -> None:
 
 
 def words_per_second(source: torch.Tensor) -> None:
-    length = tasks.TRANSLATION_MOST
+    length = seq2seq.MOST
     print(f"words per second, {length} words for each sentence, {threads()} threads")
     print("  translator                 1 sentence   64 sentences")
-    for name, make in tasks.TRANSLATORS.items():
+    for name, make in translation.MODELS.items():
         model, rates = make().eval(), []
         for rows in (source[:1], source[:64]):
             seconds = []
@@ -63,7 +65,7 @@ def words_per_second(source: torch.Tensor) -> None:
 
 def main() -> None:
     setup()
-    sources, _ = tasks.translation_ids(tasks.translation_data().test[::9])
+    sources, _ = translation.ids(translation.data().test[::9])
     source = torch.from_numpy(text.pad(sources)[0])
     cached_and_not(source)
     words_per_second(source)

@@ -7,7 +7,7 @@ from course_utils import grammar
 
 def main() -> None:
     start = time.perf_counter()
-    grammar.grammar()
+    grammar.standard()
     print(f"grammar: made from its lexicon in {time.perf_counter() - start:.2f} s")
     rates = []
     for seed in range(5):

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from from_notebook import definitions
 from torch import nn
 
 from course_utils.timing import in_turn
 from course_utils.training import setup, threads
+from from_notebook import definitions
 
 STANDARD = (32, 64, 256, 256)  # N, T, D, H: here ours must be faster than nn.GRU
 GROWTH = {

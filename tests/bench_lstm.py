@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from from_notebook import definitions
 from torch import nn
 
 from course_utils.timing import in_turn
 from course_utils.training import setup, threads
+from from_notebook import definitions
 
 STANDARD, LIMIT = (32, 64, 256, 256), 2.2  # N, T, D, H: here ours may take so many times nn.LSTM's time
 OTHERS = [

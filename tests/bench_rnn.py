@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from from_notebook import definitions
 from torch import nn
 
 from course_utils.training import setup, threads
+from from_notebook import definitions
 
 STANDARD = (32, 64, 256, 256)  # N, T, D, H: here ours must be faster
 OTHERS = [(32, 16, 256, 256), (32, 256, 256, 256), (32, 64, 64, 64), (32, 64, 128, 128), (32, 64, 512, 512)]

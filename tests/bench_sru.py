@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from course_utils.sru import SRU
+from course_utils.models.sru import SRU
 from course_utils.timing import in_turn
 from course_utils.training import threads
 
@@ -38,7 +38,9 @@ def clock() -> float:
 
 def layer(name: str, width: int, layers: int) -> torch.nn.Module:
     if name == "sru package":
-        from sru import SRU as Package  # not needed by the course: measured where somebody has installed it
+        from sru import (
+            SRU as Package,  # not needed by the course: measured where somebody has installed it
+        )
 
         package: torch.nn.Module = Package(width, width, layers, rescale=True)
         return package

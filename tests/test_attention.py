@@ -7,10 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from from_notebook import definitions
 from torch.nn import functional as F
 
-from course_utils import attention, grammar, tasks, text
+from course_utils import grammar, text
+from course_utils.models import attention
+from course_utils.tasks import dates, translation
+from from_notebook import definitions
 
 
 def some(H: int = 4) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -105,28 +107,28 @@ def test_alignment_error_by_hand() -> None:
 
 
 def test_weights_on_the_truth_have_a_row_for_each_word_and_one_for_the_end() -> None:
-    model, pairs = tasks.attention_translator("dot"), tasks.translation_data().test[::150]
-    source, target = tasks.translation_ids(pairs)
+    model, pairs = translation.attention_translator("dot"), translation.data().test[::150]
+    source, target = translation.ids(pairs)
     weights = attention.weights_on_truth(model, source, target)
     assert [rows.shape for rows in weights] == [(len(t) - 1, len(s)) for s, t in zip(source, target)]
     assert all(np.allclose(rows.sum(axis=1), 1, atol=1e-5) for rows in weights)
     alone = attention.weights_on_truth(model, source[:1], target[:1])[0]
     assert np.allclose(alone, weights[0], atol=1e-6)
-    assert 0 <= tasks.translation_alignment_error(model) <= 1
+    assert 0 <= translation.alignment_error_on_test(model) <= 1
 
 
 def test_dates_are_different_texts_and_their_ids_end_where_they_should() -> None:
-    data = tasks.dates_data()
-    assert len(data.train) == tasks.DATES_TRAIN and len(data.test) == tasks.DATES_TEST
-    assert len({date.text for date in data.train + data.test}) == tasks.DATES_TRAIN + tasks.DATES_TEST
-    source, target = tasks.dates_ids(data.test[:3])
+    data = dates.data()
+    assert len(data.train) == dates.TRAIN and len(data.test) == dates.TEST
+    assert len({date.text for date in data.train + data.test}) == dates.TRAIN + dates.TEST
+    source, target = dates.ids(data.test[:3])
     assert [data.letters.decode(ids) for ids in source] == [list(date.text) for date in data.test[:3]]
     assert all(len(ids) == 12 and ids[0] == text.SOS and ids[-1] == text.EOS for ids in target)
 
 
 def test_a_model_that_writes_the_truth_reads_every_date() -> None:
-    some_dates = tasks.dates_data().test[:4]
-    answers = {tuple(source): target for source, target in zip(*tasks.dates_ids(some_dates))}
+    some_dates = dates.data().test[:4]
+    answers = {tuple(source): target for source, target in zip(*dates.ids(some_dates))}
 
     class Oracle(torch.nn.Module):
         def encode(self, source: torch.Tensor) -> tuple[list[list[int]], torch.Tensor]:
@@ -136,10 +138,10 @@ def test_a_model_that_writes_the_truth_reads_every_date() -> None:
         def decode(self, memory: list[list[int]], state: torch.Tensor, words: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             return F.one_hot(torch.tensor([[row[int(state) + 1]] for row in memory]), 20), state + 1
 
-    assert tasks.dates_exact(Oracle(), some_dates) == 100
+    assert dates.exact(Oracle(), some_dates) == 100
     first = next(iter(answers))
     answers[first] = [*answers[first][:-2], 4, text.EOS] if answers[first][-2] != 4 else [*answers[first][:-2], 5, text.EOS]
-    assert tasks.dates_exact(Oracle(), some_dates) == 75
+    assert dates.exact(Oracle(), some_dates) == 75
 
 
 @pytest.fixture(scope="module")

@@ -8,20 +8,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from course_utils import attention, decoding, metrics, proofs, sru, tasks, text, training, transformer
-from from_notebook import definitions
 from torch import nn
+
+from course_utils import expect, metrics, proofs, text, training
+from course_utils.models import attention, beam, seq2seq, sru, transformer
+from course_utils.models.layers import LAYERS
+from course_utils.tasks import adding, dates, labelling, language_model
+from from_notebook import definitions
 
 WORDS = text.Vocabulary(["dog", "dogs", "run", "runs"])
 V = len(WORDS)
 
 
-def language_model(name: str = "RNN") -> nn.Module:
-    return tasks.LanguageModel(V, 6, tasks.LAYERS[name])
+def word_model(name: str = "RNN") -> nn.Module:
+    return language_model.LanguageModel(V, 6, LAYERS[name])
 
 
-def translator() -> tasks.Seq2Seq:
-    return tasks.Seq2Seq(V, V, 4, 6, peeky=True)
+def translator() -> seq2seq.Seq2Seq:
+    return seq2seq.Seq2Seq(V, V, 4, 6, peeky=True)
 
 
 def transformer_reads(length: int, mask: torch.Tensor | None = None) -> Any:
@@ -32,7 +36,7 @@ def transformer_reads(length: int, mask: torch.Tensor | None = None) -> Any:
 
 
 def labeller(ids: list[list[int]], mask: list[list[bool]]) -> Any:
-    return tasks.Labeller(V, 3)(torch.tensor(ids), torch.tensor(mask))
+    return labelling.Labeller(V, 3)(torch.tensor(ids), torch.tensor(mask))
 
 
 WRONG: dict[str, tuple[Callable[[], Any], str]] = {
@@ -48,32 +52,31 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     # tokens outside the vocabulary
     "a word, strict": (lambda: WORDS.encode(["dgo"], strict=True), r"no token 'dgo' in this vocabulary of 8; similar: \['dog'"),
     "an id to decode": (lambda: WORDS.decode([4, V]), "id 8 is outside this vocabulary: ids go from 0 to 7"),
-    "an id to a language model": (lambda: language_model()(torch.tensor([[2, 4], [2, V]])), r"ids has the id 8 at \(1, 1\); .* from 0 to 7"),
-    "a negative id": (lambda: language_model()(torch.tensor([[2, -1]])), r"ids has the id -1 at \(0, 1\)"),
-    "ids that are no whole numbers": (lambda: language_model()(torch.zeros(1, 2)), "ids holds float32 numbers; expected ids, whole"),
+    "an id to a language model": (lambda: word_model()(torch.tensor([[2, 4], [2, V]])), r"ids has the id 8 at \(1, 1\); .* from 0 to 7"),
+    "a negative id": (lambda: word_model()(torch.tensor([[2, -1]])), r"ids has the id -1 at \(0, 1\)"),
+    "ids that are no whole numbers": (lambda: word_model()(torch.zeros(1, 2)), "ids holds float32 numbers; expected ids, whole"),
     "an id to a source": (lambda: translator().encode(torch.tensor([[99]])), r"source has the id 99 at \(0, 0\)"),
     "an id to a target": (lambda: translator().decode(*translator().encode(torch.tensor([[4]])), torch.tensor([[V]])), "words has the id 8"),
     "an id to a labeller": (lambda: labeller([[V]], [[True]]), "ids has the id 8"),
-    "an id to the confusion matrix": (lambda: metrics.confusion_matrix([0, 3], [0, 1], 3), r"predicted has the id 3, outside 0..2"),
     "an unknown word before a verb": (
-        lambda: tasks.prefers_right(language_model(), [tasks.Clause(("cats", "run"), 1, "runs", 0)], WORDS), "no token 'cats'",
+        lambda: language_model.prefers_right(word_model(), [language_model.Clause(("cats", "run"), 1, "runs", 0)], WORDS), "no token 'cats'",
     ),
     # targets of a decoder
-    "a target without <sos>": (lambda: tasks.translation_loss(translator(), ([[4], [5]], [[2, 4, 3], [4, 5, 3]])), "target 1 begins with the id 4; expected <sos>"),
+    "a target without <sos>": (lambda: seq2seq.loss(translator(), ([[4], [5]], [[2, 4, 3], [4, 5, 3]])), "target 1 begins with the id 4; expected <sos>"),
     "a target without <sos>, looked at": (
         lambda: attention.weights_on_truth(attention.AttentionTranslator(V, V, 4, 6), [[4]], [[4, 5, 3]]), "target 0 begins with the id 4; expected <sos>",
     ),
-    "a beam width of 0": (lambda: decoding.beam_search(translator(), [[4, 3]], 0), "a beam keeps at least 1 hypothesis of at least 1 word; width is 0"),
-    "a beam of no words": (lambda: decoding.beam_search(translator(), [[4, 3]], 2, most=0), "at least 1 word; width is 2, most is 0"),
+    "a beam width of 0": (lambda: beam.beam_search(translator(), [[4, 3]], 0), "a beam keeps at least 1 hypothesis of at least 1 word; width is 0"),
+    "a beam of no words": (lambda: beam.beam_search(translator(), [[4, 3]], 2, most=0), "at least 1 word; width is 2, most 0"),
     "coverage without attention": (
-        lambda: decoding.best(decoding.beam_search(translator(), [[4, 3]], 2)[0], beta=0.2), "needs attention weights, which this translator does not give",
+        lambda: beam.best_of(beam.beam_search(translator(), [[4, 3]], 2)[0], beta=0.2), "needs attention weights, which this translator does not give",
     ),
-    "a target of <sos> alone": (lambda: tasks.translation_loss(translator(), ([[4]], [[2]])), r"words has shape \(1, 0\); .* axis 1 \(T\) is empty"),
+    "a target of <sos> alone": (lambda: seq2seq.loss(translator(), ([[4]], [[2]])), r"words has shape \(1, 0\); .* axis 1 \(T\) is empty"),
     # an empty sequence
     "nothing to pad": (lambda: text.pad([]), "at least one is needed"),
-    "an empty sequence to pad": (lambda: text.pad([[4], []]), "sequence 1 is empty; leave it out, or let it be <eos> alone"),
-    "<sos> alone": (lambda: tasks.next_token_loss(language_model(), ([[text.SOS]],)), r"expected \(N, T\), each at least 1: axis 1 \(T\) is empty"),
-    "no step to add": (lambda: tasks.Adder(tasks.LAYERS["RNN"])(torch.zeros(3, 0, 2)), r"axis 1 \(T\) is empty"),
+    "an empty sequence to pad": (lambda: text.pad([[4], []]), "sequence 1 is empty; leave it out, or let it be <eos>"),
+    "<sos> alone": (lambda: language_model.next_token_loss(word_model(), ([[text.SOS]],)), r"expected \(N, T\), each at least 1: axis 1 \(T\) is empty"),
+    "no step to add": (lambda: adding.Adder(LAYERS["RNN"])(torch.zeros(3, 0, 2)), r"axis 1 \(T\) is empty"),
     "no step for the SRU": (lambda: sru.SRU(2, 3)(torch.zeros(3, 0, 2)), "with N and T at least 1"),
     "no value": (lambda: metrics.band([]), "at least one value"),
     "no words for purity": (lambda: metrics.purity([], []), "one cluster and one class an item"),
@@ -83,8 +86,8 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "the SRU's state": (lambda: sru.SRU(2, 3)(torch.zeros(4, 5, 2), torch.zeros(1, 3, 3)), r"initial has shape \(1, 3, 3\).*expected \(1, 4, 3\)"),
     # (T, N, D) for (N, T, D), where it can be told
-    "features elsewhere": (lambda: tasks.Adder(tasks.LAYERS["RNN"])(torch.zeros(2, 5, 7)), r"axes 0 and 2 look swapped"),
-    "no feature axis": (lambda: tasks.Adder(tasks.LAYERS["RNN"])(torch.zeros(5, 7)), "2 axes, not 3"),
+    "features elsewhere": (lambda: adding.Adder(LAYERS["RNN"])(torch.zeros(2, 5, 7)), r"axes 0 and 2 look swapped"),
+    "no feature axis": (lambda: adding.Adder(LAYERS["RNN"])(torch.zeros(5, 7)), "2 axes, not 3"),
     # masks, and sources longer than the positional table
     "attention's mask": (lambda: attention.Attention("dot", 4)(torch.zeros(2, 3, 4), torch.zeros(2, 5, 4), torch.ones(2, 3) > 0), r"mask has shape \(2, 3\); expected \(N=2, S=5\)"),
     "a memory's mask": (lambda: transformer_reads(5, mask=torch.ones(1, 1) > 0), r"mask has shape \(1, 1\); expected \(N=1, S=5\)"),
@@ -106,18 +109,18 @@ def test_the_error_names_what_was_expected(name: str) -> None:
         call()
 
 
-@pytest.mark.parametrize("name", tasks.LAYERS)
+@pytest.mark.parametrize("name", LAYERS)
 def test_a_state_of_another_batch_is_told_by_every_layer(name: str) -> None:
-    model = language_model(name)
+    model = word_model(name)
     _, state = model(torch.full((3, 2), 4))
     with pytest.raises((ValueError, RuntimeError), match=r"(?i)expected.*(2, 6|\[2, 6\]|L=2, N=2, P, 2H)"):
         model(torch.full((2, 2), 4), state)
 
 
 def test_right_ids_pass() -> None:
-    text.expect_ids("ids", np.array([[0, V - 1]]), V)
-    text.expect_ids("ids", torch.tensor([[0], [V - 1]]), V)
-    text.expect_ids("ids", np.zeros((2, 0), int), V)
+    expect.expect_ids("ids", np.array([[0, V - 1]]), V)
+    expect.expect_ids("ids", torch.tensor([[0], [V - 1]]), V)
+    expect.expect_ids("ids", np.zeros((2, 0), int), V)
 
 
 @pytest.mark.parametrize("place", ["input", "target", "weight"])
@@ -127,7 +130,7 @@ def test_training_stops_at_the_first_number_that_is_none(place: str) -> None:
         {"input": x, "target": y, "weight": model.weight}[place][0, 0] = torch.nan
     before = model.bias.detach().clone()
     with pytest.raises(FloatingPointError, match=r"step 0 \(epoch 0\): loss nan.*smaller learning rate"):
-        training.train(model, lambda: [(x, y)], tasks.squared_error, epochs=1)
+        training.train(model, lambda: [(x, y)], adding.squared_error, epochs=1)
     assert torch.equal(model.bias, before), "no step was made"
 
 
@@ -177,7 +180,7 @@ def test_the_hand_written_loss_tells_a_wrong_mask() -> None:
 )
 def test_a_date_that_no_format_knows_is_refused(written: str, answered: str, told: str) -> None:
     lesson = definitions(12)  # what its functions look up
-    lesson |= {"data": tasks.dates_data(), "look": lambda model, text: (answered, None)}
+    lesson |= {"data": dates.data(), "look": lambda model, text: (answered, None)}
     with pytest.raises(ValueError, match=told):
         lesson["read_date"](None, written)
     lesson["look"] = lambda model, text: ("1994-09-27", None)

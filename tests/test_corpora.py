@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from course_utils import corpora
-from course_utils.corpora import CORPORA, Corpus, CorpusError, available, fetch
+from course_utils.datasets import corpora
+from course_utils.datasets.corpora import CORPORA, Corpus, CorpusError, available, fetch
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "datasets"
 CONTENT = b"A line that is long enough to be cut in the middle of it.\n" * 4000  # 232 kB
@@ -133,7 +133,7 @@ def test_killed_half_way(server: Server, tmp_path: Path) -> None:
     """A process that is killed in the middle of a download leaves no file under the corpus' name."""
     server.behaviour = "stalls"
     code = (
-        "from course_utils import corpora\n"
+        "from course_utils.datasets import corpora\n"
         f"corpora.CORPORA['small.txt'] = corpora.{SMALL!r}\n"
         "print(flush=True); corpora.fetch('small.txt')"
     )

@@ -10,8 +10,21 @@ import symtable
 from pathlib import Path
 
 import pytest
+
 from course_utils import exercises
-from course_utils.exercises import FOLDER, Exercise, Wrong, check, find, guess, hint, lesson, solution, untouched, verdict
+from course_utils.exercises import (
+    FOLDER,
+    Exercise,
+    Wrong,
+    check,
+    find,
+    guess,
+    hint,
+    lesson,
+    solution,
+    untouched,
+    verdict,
+)
 
 NUMBERS = sorted(int(path.stem.removeprefix("lesson_")) for path in FOLDER.glob("lesson_*.py"))
 ALL = [(f"{name}", exercise) for number in NUMBERS for name, exercise in lesson(number).items()]

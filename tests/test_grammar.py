@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from course_utils import grammar as g
+from course_utils.grammar.rules import Symbol
 
 LEXICON = Path(__file__).resolve().parents[1] / "data" / "lexicon.toml"
 FUNCTION_WORDS = {"that", "is", "are", "does", "do"}  # no Korean word of their own
@@ -90,7 +90,7 @@ def test_korean_verb_and_adjective_forms() -> None:
         "fly": ("난다", "나는", "날지"), "like": ("좋아한다", "좋아하는", "좋아하지"), "build": ("짓는다", "짓는", "짓지"),
     }  # fmt: skip
     forms: defaultdict[str, set[str]] = defaultdict(set)
-    for rule in g.grammar().rules:
+    for rule in g.standard().rules:
         if rule.word.tag == "VERB":
             forms[rule.word.english].add(rule.word.korean)
     assert {verb: forms[verb] for verb in right} == {verb: set(words) for verb, words in right.items()}
@@ -130,7 +130,7 @@ def reduced(bare_bones: bool) -> g.Grammar:
     return g.Grammar(table)
 
 
-def bodies(grammar: g.Grammar, language: str) -> dict[g.Symbol, list[tuple[float, str, tuple[g.Symbol, ...]]]]:
+def bodies(grammar: g.Grammar, language: str) -> dict[Symbol, list[tuple[float, str, tuple[Symbol, ...]]]]:
     found = defaultdict(list)
     for rule in grammar.rules:
         children = rule.children if language == "english" else tuple(rule.children[k] for k in rule.korean)
@@ -170,7 +170,7 @@ def every_derivation(grammar: g.Grammar, language: str, longest: int) -> list[tu
             shortest[symbol] = min(sum(map(shortest.get, children)) if children else bool(word) for _, word, children in body)
 
     @functools.cache
-    def of(symbol: g.Symbol, length: int) -> list[tuple[tuple[str, ...], float]]:
+    def of(symbol: Symbol, length: int) -> list[tuple[tuple[str, ...], float]]:
         found = []
         for p, word, children in table[symbol]:
             if children:
@@ -180,7 +180,7 @@ def every_derivation(grammar: g.Grammar, language: str, longest: int) -> list[tu
         return found
 
     @functools.cache
-    def row(children: tuple[g.Symbol, ...], length: int) -> list[tuple[tuple[str, ...], float]]:
+    def row(children: tuple[Symbol, ...], length: int) -> list[tuple[tuple[str, ...], float]]:
         if len(children) == 1:
             return of(children[0], length)
         least = sum(map(shortest.get, children[1:]))
@@ -240,7 +240,7 @@ def test_one_derivation_with_the_sampler_s_probability(language: str) -> None:
 @pytest.mark.parametrize("language", g.LANGUAGES)
 def test_lengths_of_the_whole_grammar(language: str) -> None:
     """The probabilities of all lengths sum to 1, their mean is the expected length, a sample follows them."""
-    expected = lengths(g.grammar(), language, 45)
+    expected = lengths(g.standard(), language, 45)
     assert expected.sum() == pytest.approx(1, abs=1e-4)
     assert expected @ np.arange(46) == pytest.approx(g.expected_length(language), abs=5e-3)
     measured = np.bincount([len(side(pair, language)) for pair in pairs()], minlength=46)[:46]
@@ -249,12 +249,12 @@ def test_lengths_of_the_whole_grammar(language: str) -> None:
 
 
 def test_recursion_dies_out() -> None:
-    assert max(abs(np.linalg.eigvals(g.grammar().mean))) < 0.9
-    sums = Counter[g.Symbol]()
-    for rule in g.grammar().rules:
+    assert max(abs(np.linalg.eigvals(g.standard().mean))) < 0.9
+    sums = Counter[Symbol]()
+    for rule in g.standard().rules:
         sums[rule.left] += rule.probability
     assert sums == pytest.approx(dict.fromkeys(sums, 1.0))
-    assert (g.grammar().uses > 0).all()  # no rule is out of reach
+    assert (g.standard().uses > 0).all()  # no rule is out of reach
 
 
 def test_entropy_and_lengths_of_a_large_sample() -> None:
@@ -562,7 +562,7 @@ def test_split() -> None:
 
 
 def test_import_is_light() -> None:
-    code = "import sys, course_utils.grammar as g; print('torch' in sys.modules, g.grammar.cache_info().currsize)"
+    code = "import sys, course_utils.grammar as g; print('torch' in sys.modules, g.standard.cache_info().currsize)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False 0\n"
 
 

@@ -6,11 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from course_utils.metrics import accuracy, band, confusion_matrix, perplexity, purity
-from hypothesis import given
-from hypothesis import strategies as st
-from sklearn.metrics import confusion_matrix as reference
+from hypothesis import given, strategies as st
 from sklearn.metrics.cluster import contingency_matrix
+
+from course_utils.metrics import accuracy, band, perplexity, purity
 
 
 def test_accuracy_counts_only_where_the_mask_is_true() -> None:
@@ -30,11 +29,10 @@ PAIRS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, ma
 
 
 @given(PAIRS)
-def test_purity_and_confusion_equal_the_librarys(pairs: list[tuple[int, int]]) -> None:
+def test_purity_is_that_of_the_librarys_contingency_table(pairs: list[tuple[int, int]]) -> None:
     guess, truth = [a for a, _ in pairs], [b for _, b in pairs]
     table = contingency_matrix(guess, truth)
     assert purity(guess, truth) == pytest.approx(table.max(axis=1).sum() / len(pairs))
-    assert (confusion_matrix(guess, truth, 5) == reference(truth, guess, labels=range(5))).all()
 
 
 def test_bad_input_is_explained() -> None:
@@ -42,12 +40,6 @@ def test_bad_input_is_explained() -> None:
         purity([0], [0, 1])
     with pytest.raises(ValueError, match="at least one value"):
         band([])
-    with pytest.raises(ValueError, match="predicted has the id 5, outside 0..2"):
-        confusion_matrix([5], [0], 3)
-    with pytest.raises(ValueError, match="true has the id -1"):
-        confusion_matrix([0], [-1], 3)
-    with pytest.raises(ValueError, match="got 1 and 2"):
-        confusion_matrix([0], [0, 1], 3)
 
 
 def test_band_is_lowest_median_highest() -> None:

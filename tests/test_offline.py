@@ -157,7 +157,7 @@ def test_a_kernel_is_cut_off_and_finds_no_corpus() -> None:
     try:
         client.wait_for_ready(timeout=60)
         client.execute_interactive(
-            "from course_utils import corpora\n"
+            "from course_utils.datasets import corpora\n"
             "print([name for name in corpora.CORPORA if corpora.available(name)])\n" + ATTEMPTS,
             output_hook=lambda message: printed.append(message["content"].get("text", "")),
             timeout=60,

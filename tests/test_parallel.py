@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from course_utils import parallel, training
+from course_utils import training
 from course_utils.proofs import compare
+from course_utils.tasks import parallel
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 5])

@@ -10,6 +10,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pytest
+
 from course_utils.explorers import player
 from course_utils.plots import COLOURS, figure, hangul_font, label_lines, png, show, unrolled
 

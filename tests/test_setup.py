@@ -16,7 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import course
-from course_utils import setting_up, storing
+from course_utils.command import store, venv
 
 v4: Any = nbformat.v4
 
@@ -27,22 +27,22 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "constraints.txt").write_text("a==1\nb==2\n")
     (tmp_path / "pyproject.toml").write_text("[project]\n")
-    for module in (course, setting_up):
+    for module in (course, venv):
         monkeypatch.setattr(module, "ROOT", tmp_path)
         monkeypatch.setattr(module, "VENV", tmp_path / ".venv")
-    monkeypatch.setattr(setting_up, "has_nvidia", lambda: True)
-    monkeypatch.setattr(setting_up, "pip_is_told", lambda pip: True)
-    monkeypatch.setattr(setting_up, "make_venv", fake_venv)
+    monkeypatch.setattr(venv, "has_nvidia", lambda: True)
+    monkeypatch.setattr(venv, "pip_is_told", lambda pip: True)
+    monkeypatch.setattr(venv, "make_venv", fake_venv)
     pretend(monkeypatch, None)
     return tmp_path
 
 
 def fake_venv() -> None:
-    setting_up.VENV.mkdir()
-    setting_up.write_stamp("building")
-    setting_up.python().parent.mkdir(parents=True)
-    setting_up.python().write_text("#!/bin/sh\nexit 0\n")
-    setting_up.python().chmod(0o755)
+    venv.VENV.mkdir()
+    venv.write_stamp("building")
+    venv.python().parent.mkdir(parents=True)
+    venv.python().write_text("#!/bin/sh\nexit 0\n")
+    venv.python().chmod(0o755)
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, *answers: str | None) -> list[list[str]]:
@@ -56,12 +56,12 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *answers: str | None) -> list[list[
             installing()
         return answer
 
-    monkeypatch.setattr(setting_up, "run_pip", run_pip)
+    monkeypatch.setattr(venv, "run_pip", run_pip)
     return calls
 
 
 def prepare() -> None:
-    setting_up.prepare(dict(os.environ))
+    venv.prepare(dict(os.environ))
 
 
 needs_sh = pytest.mark.skipif(os.name == "nt", reason="the pretended Python is a shell script")
@@ -98,7 +98,7 @@ def test_the_set_up_needs_no_package() -> None:
 def test_first_start_then_nothing_to_do(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     calls = pretend(monkeypatch, None)
     prepare()
-    assert setting_up.read_stamp() == setting_up.fingerprint()
+    assert venv.read_stamp() == venv.fingerprint()
     assert "set up" in capsys.readouterr().out and len(calls) == 2
     prepare()
     assert len(calls) == 2 and capsys.readouterr().out == ""
@@ -109,7 +109,7 @@ def test_a_half_made_environment_is_made_again(root: Path, capsys: Any) -> None:
     fake_venv()
     (root / ".venv" / "rubble").write_text("")
     prepare()
-    assert not (root / ".venv" / "rubble").exists() and setting_up.read_stamp() == setting_up.fingerprint()
+    assert not (root / ".venv" / "rubble").exists() and venv.read_stamp() == venv.fingerprint()
     assert "half-made" in capsys.readouterr().out
 
 
@@ -126,32 +126,32 @@ def test_an_environment_that_is_not_ours_is_kept(root: Path, capsys: Any) -> Non
 def test_new_pins_update_in_place_and_failure_keeps_the_old(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare()
     (root / ".venv" / "still here").write_text("")
-    old = setting_up.read_stamp()
+    old = venv.read_stamp()
     (root / "constraints.txt").write_text("a==3\n")
     pretend(monkeypatch, None, "NewConnectionError")  # setuptools is there; the network goes before pip changes anything
-    with pytest.raises(setting_up.Trouble, match="connect to the internet"):
+    with pytest.raises(venv.Trouble, match="connect to the internet"):
         prepare()
-    assert setting_up.read_stamp() == old
+    assert venv.read_stamp() == old
     pretend(monkeypatch, None)
     prepare()
-    assert setting_up.read_stamp() == setting_up.fingerprint() != old and (root / ".venv" / "still here").exists()
+    assert venv.read_stamp() == venv.fingerprint() != old and (root / ".venv" / "still here").exists()
 
 
 @needs_sh
 def test_another_python_or_folder_means_a_new_environment(root: Path) -> None:
     prepare()
     (root / ".venv" / "rubble").write_text("")
-    setting_up.write_stamp((setting_up.read_stamp() or "").replace(f" {sys.version_info[0]}.", " 2."))
+    venv.write_stamp((venv.read_stamp() or "").replace(f" {sys.version_info[0]}.", " 2."))
     prepare()
     assert not (root / ".venv" / "rubble").exists()
 
 
 def test_line_ends_do_not_count(root: Path) -> None:
-    before = setting_up.fingerprint()
+    before = venv.fingerprint()
     (root / "constraints.txt").write_bytes(b"a==1\r\nb==2\r\n")
-    assert setting_up.fingerprint() == before
+    assert venv.fingerprint() == before
     (root / "constraints.txt").write_bytes(b"a==1\nb==3\n")
-    assert setting_up.fingerprint() != before
+    assert venv.fingerprint() != before
 
 
 # ---- what can go wrong
@@ -171,16 +171,16 @@ def test_line_ends_do_not_count(root: Path) -> None:
     ("something never seen", ".venv-setup.log"),
 ])
 def test_each_trouble_has_its_own_advice(words: str, advice: str) -> None:
-    assert advice in setting_up.cause(words)[1] and "\n" not in setting_up.cause(words)[1]
+    assert advice in venv.cause(words)[1] and "\n" not in venv.cause(words)[1]
 
 
 def test_a_full_disk_is_noticed_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(setting_up, "ROOT", tmp_path)
-    monkeypatch.setattr(setting_up, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(venv, "ROOT", tmp_path)
+    monkeypatch.setattr(venv, "VENV", tmp_path / ".venv")
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1_200_000_000))
-    with pytest.raises(setting_up.Trouble, match="1.2 GB left"):
-        setting_up.make_venv()
+    with pytest.raises(venv.Trouble, match="1.2 GB left"):
+        venv.make_venv()
     assert not (tmp_path / ".venv").exists()
 
 
@@ -189,7 +189,7 @@ def test_no_network_is_one_line_and_an_exit_status(root: Path, monkeypatch: pyte
     assert course.main(["store"]) == 1
     assert capsys.readouterr().err.splitlines() == [
         "course: the packages cannot be reached: connect to the internet (or tell pip its proxy), then start again"]
-    assert setting_up.read_stamp() == "building"
+    assert venv.read_stamp() == "building"
 
 
 @needs_sh
@@ -199,18 +199,18 @@ def test_a_damaged_download_is_fetched_once_more(root: Path, monkeypatch: pytest
     assert "--no-cache-dir" not in calls[0] and "--no-cache-dir" in calls[-1]
     shutil.rmtree(root / ".venv")
     pretend(monkeypatch, "is not a zip file")
-    with pytest.raises(setting_up.Trouble, match="damaged twice"):
+    with pytest.raises(venv.Trouble, match="damaged twice"):
         prepare()
 
 
 def test_what_pip_says_reaches_the_reader_and_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setattr(setting_up, "ROOT", tmp_path)
+    monkeypatch.setattr(venv, "ROOT", tmp_path)
     fake = tmp_path / "pip.py"
     fake.write_text("print('Collecting torch==2.13.0')\nprint('  Downloading torch-2.13.0.whl (180.1 MB)')\n"
                     "print('Installing collected packages: torch, numpy')\nprint('[Errno 28]')\nraise SystemExit(2)\n")
     begun: list[bool] = []
-    words = setting_up.run_pip([sys.executable, str(fake)], [], os.dup(0) if os.name != "nt" else 0, 2, lambda: begun.append(True))
-    assert begun == [True] and setting_up.cause(words or "")[0] == "disk"
+    words = venv.run_pip([sys.executable, str(fake)], [], os.dup(0) if os.name != "nt" else 0, 2, lambda: begun.append(True))
+    assert begun == [True] and venv.cause(words or "")[0] == "disk"
     shown = capsys.readouterr().out
     assert "package 1 of about 2: torch-2.13.0.whl (180.1 MB)" in shown and "installing 2 packages" in shown
     assert "[Errno 28]" in (tmp_path / ".venv-setup.log").read_text()
@@ -220,10 +220,10 @@ def test_two_starts_do_not_set_up_together(root: Path, capsys: Any) -> None:
     order: list[str] = []
 
     def second() -> None:
-        with setting_up.lock():
+        with venv.lock():
             order.append("second")
 
-    with setting_up.lock():
+    with venv.lock():
         other = threading.Thread(target=second)
         other.start()
         time.sleep(0.3)
@@ -233,11 +233,11 @@ def test_two_starts_do_not_set_up_together(root: Path, capsys: Any) -> None:
 
 
 def test_a_lock_whose_holder_died_is_free(root: Path) -> None:
-    code = ("import os, sys; from pathlib import Path; from course_utils import setting_up as s; s.ROOT = Path(sys.argv[1])\n"
+    code = ("import os, sys; from pathlib import Path; from course_utils.command import venv as s; s.ROOT = Path(sys.argv[1])\n"
             "with s.lock(): os._exit(9)")
     course_folder = Path(course.__file__).parent
     assert subprocess.run([sys.executable, "-c", code, str(root)], cwd=course_folder).returncode == 9
-    with setting_up.lock():
+    with venv.lock():
         pass
 
 
@@ -253,8 +253,8 @@ def test_a_lock_whose_holder_died_is_free(root: Path) -> None:
 ])
 def test_where_pytorch_comes_from(system: str, gpu: bool, told: bool, reachable: bool, index: bool, says: str) -> None:
     asked: list[bool] = []
-    arguments, remark = setting_up.torch_index(system, gpu, told, lambda: asked.append(True) or reachable)
-    assert arguments == (["--extra-index-url", setting_up.CPU_INDEX] if index else [])
+    arguments, remark = venv.torch_index(system, gpu, told, lambda: asked.append(True) or reachable)
+    assert arguments == (["--extra-index-url", venv.CPU_INDEX] if index else [])
     assert says in remark and bool(remark) == bool(says)
     assert bool(asked) == (system == "linux" and not gpu and not told)
 
@@ -265,7 +265,7 @@ def test_pips_own_settings_are_seen(variable: str, told: bool, tmp_path: Path, m
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv(variable, "7")
-    assert setting_up.pip_is_told([sys.executable, "-m", "pip"]) is told
+    assert venv.pip_is_told([sys.executable, "-m", "pip"]) is told
 
 
 # ---- reset
@@ -359,13 +359,13 @@ def test_store_writes_what_is_stable_and_the_same_each_time(tmp_path: Path) -> N
     path = notebook(tmp_path / "01_x.ipynb", "import ipywidgets as w\nfrom IPython.display import display\n"
                     "s = w.IntSlider(); t = w.Stack([w.Label('a')]); w.jslink((s, 'value'), (t, 'selected_index'))\n"
                     "unused = w.Label('nobody sees this')\ndisplay(w.VBox([s, t]))", "1 + 1")
-    assert storing.main([str(path)]) == 0
+    assert store.main([str(path)]) == 0
     once = path.read_bytes()
-    assert storing.main([str(path)]) == 0
+    assert store.main([str(path)]) == 0
     assert path.read_bytes() == once and list(tmp_path.iterdir()) == [path]
     stored = json.loads(once)
     assert stored["metadata"]["kernelspec"]["name"] == "python3" and stored["metadata"]["language_info"] == {"name": "python"}
-    state = stored["metadata"]["widgets"][storing.WIDGET_STATE]["state"]
+    state = stored["metadata"]["widgets"][store.WIDGET_STATE]["state"]
     names = [model["model_name"] for model in state.values()]
     assert {"IntSliderModel", "StackModel", "VBoxModel", "LinkModel"} <= set(names) and names.count("LabelModel") == 1
     assert [cell["id"] for cell in stored["cells"]] == ["cell-0", "cell-1"]
@@ -376,18 +376,18 @@ def test_store_writes_what_is_stable_and_the_same_each_time(tmp_path: Path) -> N
 def test_store_writes_nothing_when_a_cell_fails_or_only_times_are_asked(tmp_path: Path, capsys: Any) -> None:
     bad, good = notebook(tmp_path / "01_bad.ipynb", "1 + 1", "1 / 0"), notebook(tmp_path / "02_good.ipynb", "1 + 1")
     before = bad.read_bytes(), good.read_bytes()
-    assert storing.main(["--times", str(bad), str(good)]) == 1
+    assert store.main(["--times", str(bad), str(good)]) == 1
     printed = capsys.readouterr()
     assert "01_bad.ipynb: a cell failed, nothing was written" in printed.err and "ZeroDivisionError" in printed.err
     assert " s " in printed.out and " MB" in printed.out
-    assert storing.main([str(bad)]) == 1
+    assert store.main([str(bad)]) == 1
     assert (bad.read_bytes(), good.read_bytes()) == before
 
 
 SLIDER = "import ipywidgets as w\nfrom IPython.display import display\ndisplay(w.IntSlider(value={}))"
 CORPUS = """import os
 from pathlib import Path
-from course_utils.corpora import CORPORA
+from course_utils.datasets.corpora import CORPORA
 place = os.environ.get("COURSE_CORPORA", "")
 print("a corpus is here" if any((Path(place) / name).exists() for name in CORPORA) else "none")
 """
@@ -406,12 +406,12 @@ def with_corpora(path: Path, value: int = 7) -> Path:
 def shown(path: Path) -> tuple[list[Any], list[int]]:
     """Each cell's text (a slider's value), and the values of all sliders that are stored."""
     lesson = json.loads(path.read_text())
-    states = lesson["metadata"].get("widgets", {}).get(storing.WIDGET_STATE, {}).get("state", {})
+    states = lesson["metadata"].get("widgets", {}).get(store.WIDGET_STATE, {}).get("state", {})
     says: list[Any] = []
     for cell in lesson["cells"]:
         for output in cell["outputs"]:
             data = output.get("data", {})
-            view = data.get(storing.WIDGET_VIEW)
+            view = data.get(store.WIDGET_VIEW)
             says.append(states[view["model_id"]]["state"]["value"] if view else "".join(output.get("text") or data["text/plain"]).strip())
     return says, sorted(state["state"]["value"] for state in states.values() if state["model_name"] == "IntSliderModel")
 
@@ -424,41 +424,41 @@ def test_store_keeps_what_needs_a_corpus_and_with_corpora_stores_exactly_that(
     (folder / "tinyshakespeare.txt").write_text("")
     monkeypatch.setenv("COURSE_CORPORA", str(folder))
     path = with_corpora(tmp_path / "01_x.ipynb")
-    assert storing.main([str(path)]) == 0
+    assert store.main([str(path)]) == 0
     assert shown(path) == ([5, "2"], [5]), "a plain run finds no corpus, and stores nothing where one is needed"
     assert "no stored output (course.py store --corpora): cell-1" in capsys.readouterr().out
-    assert storing.main(["--corpora", str(path)]) == 0
+    assert store.main(["--corpora", str(path)]) == 0
     assert shown(path) == ([5, "a corpus is here", 7, "2"], [5, 7])
     assert "2 cells need a corpus, changed: cell-1" in capsys.readouterr().out
     once = path.read_bytes()
     for options in ([], ["--corpora"], ["--corpora", "--times"], []):
-        assert storing.main([*options, str(path)]) == 0
+        assert store.main([*options, str(path)]) == 0
         assert path.read_bytes() == once
     assert "all say what was stored" in capsys.readouterr().out
 
     lesson: Any = nbformat.read(path, as_version=4)
     lesson.cells[0].source, lesson.cells[1].source, lesson.cells[3].source = SLIDER.format(6), "print('new')", "1 + 2"
     nbformat.write(lesson, path)
-    assert storing.main(["--corpora", "--times", str(path)]) == 0
+    assert store.main(["--corpora", "--times", str(path)]) == 0
     assert "changed: cell-1" in capsys.readouterr().out
-    assert storing.main(["--corpora", str(path)]) == 0
+    assert store.main(["--corpora", str(path)]) == 0
     assert shown(path) == ([5, "new", 7, "2"], [5, 7])
-    assert storing.main([str(path)]) == 0
+    assert store.main([str(path)]) == 0
     assert shown(path) == ([6, "new", 7, "3"], [6, 7])
 
 
 def test_a_corpus_that_is_needed_and_absent_fails_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setenv("COURSE_CORPORA", str(tmp_path))
     path = notebook(tmp_path / "01_x.ipynb", "from course_utils import datasets\ndatasets.available('chatbot_ko.csv')")
-    assert storing.main(["--times", str(path)]) == 0
-    assert storing.main(["--corpora", str(path)]) == 1
+    assert store.main(["--times", str(path)]) == 0
+    assert store.main(["--corpora", str(path)]) == 1
     assert "chatbot_ko.csv is needed here and is not there whole" in capsys.readouterr().err
 
 
 def test_every_cell_that_needs_a_corpus_has_its_result_stored() -> None:
     for path in sorted((Path(course.__file__).parent / "notebooks").glob("[0-9][0-9]_*.ipynb")):
         lesson: Any = nbformat.read(path, as_version=4)
-        for cell in filter(storing.needs_corpus, lesson.cells):
+        for cell in filter(store.needs_corpus, lesson.cells):
             shows = "print(" in cell.source or "show(" in cell.source
-            assert "not here" not in storing.says(cell), f"{path.name}, {cell.id}: course.py store --corpora"
+            assert "not here" not in store.says(cell), f"{path.name}, {cell.id}: course.py store --corpora"
             assert cell.outputs or not shows, f"{path.name}, {cell.id}: course.py store --corpora"

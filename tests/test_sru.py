@@ -15,8 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from course_utils import sru, sru_kernels, sru_steps
-from course_utils.sru import SRU
+from course_utils.models.sru import SRU, kernels, layer as sru_layer, steps
 
 
 def plain(layer: SRU, x: Tensor, initial: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -82,20 +81,20 @@ def made(case: str, dtype: torch.dtype, given: bool) -> tuple[SRU, Tensor, Tenso
 @pytest.fixture(params=["kernels", "steps"])
 def module(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Each way to compute the recurrence in turn."""
-    chosen = importlib.import_module(f"course_utils.sru_{request.param}")
-    monkeypatch.setattr(sru, "_recurrence", lambda x: chosen)
+    chosen = importlib.import_module(f"course_utils.models.sru.{request.param}")
+    monkeypatch.setattr(sru_layer, "_recurrence", lambda x: chosen)
     return chosen
 
 
 def test_kernels_serve_this_processor_and_steps_what_they_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     for dtype, name in [(torch.float32, "kernels"), (torch.float64, "kernels"), (torch.bfloat16, "steps")]:
-        assert sru._recurrence(torch.zeros(1, dtype=dtype)).__name__ == f"course_utils.sru_{name}"
-    assert sru._recurrence(torch.zeros(1, device="meta")) is sru_steps
-    sru._module.cache_clear()
+        assert sru_layer._recurrence(torch.zeros(1, dtype=dtype)).__name__ == f"course_utils.models.sru.{name}"
+    assert sru_layer._recurrence(torch.zeros(1, device="meta")) is steps
+    sru_layer._module.cache_clear()
     with monkeypatch.context() as without:
-        without.setitem(sys.modules, "course_utils.sru_kernels", None)  # what an import then meets is an ImportError
-        assert sru._recurrence(torch.zeros(1)) is sru_steps
-    sru._module.cache_clear()
+        without.setitem(sys.modules, "course_utils.models.sru.kernels", None)  # what an import then meets is an ImportError
+        assert sru_layer._recurrence(torch.zeros(1)) is steps
+    sru_layer._module.cache_clear()
 
 
 @pytest.mark.parametrize("given", [True, False], ids=["initial given", "initial zero"])
@@ -103,8 +102,8 @@ def test_kernels_serve_this_processor_and_steps_what_they_do_not(monkeypatch: py
 @pytest.mark.parametrize("numbers", [None, 50], ids=["one block", "blocks"])
 def test_equal_to_a_plain_loop(case: str, given: bool, numbers: int | None, module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     if numbers:
-        monkeypatch.setattr(sru, "NUMBERS", numbers)
-        monkeypatch.setattr(sru, "LARGE", 0)
+        monkeypatch.setattr(sru_layer, "NUMBERS", numbers)
+        monkeypatch.setattr(sru_layer, "LARGE", 0)
     layer, x, initial = made(case, torch.float64, given)
     ours = gradients(layer, layer, x, initial)
     theirs = gradients(lambda *values: plain(layer, *values), layer, x, initial)
@@ -131,10 +130,10 @@ def test_single_precision(case: str, module: ModuleType) -> None:
 
 
 def test_sigmoid_of_the_kernels() -> None:
-    @sru_kernels.compiled
+    @kernels.compiled
     def fill(z: NDArray[Any], result: NDArray[Any]) -> None:
         for i in range(len(z)):
-            result[i] = sru_kernels.sigmoid(z[i])
+            result[i] = kernels.sigmoid(z[i])
 
     exact = np.concatenate([np.linspace(-110, 110, 100_001), np.linspace(-3, 3, 100_001)])
     for dtype, error in ((np.float32, 2e-7), (np.float64, 1e-15)):
@@ -153,7 +152,7 @@ def test_a_kernel_that_cannot_be_kept_on_disk_is_compiled_all_the_same() -> None
     exec("def double(values):\n    for i in range(len(values)):\n        values[i] *= 2", names)  # from no file
     with pytest.raises(RuntimeError, match="cannot cache"):
         numba.njit(cache=True)(names["double"])
-    sru_kernels.compiled(names["double"])(values := np.arange(3.0))
+    kernels.compiled(names["double"])(values := np.arange(3.0))
     assert values.tolist() == [0, 2, 4]
 
 
@@ -175,10 +174,10 @@ def test_any_number_of_threads_gives_the_same(case: str, threads: int) -> None:
 @pytest.mark.parametrize("without", ["", "OpenMP", "more than one thread"])
 def test_threads_are_pytorchs_own_as_far_as_it_has_any(without: str, tmp_path: Path) -> None:
     code = (
-        "import sys, torch; from course_utils import sru, sru_kernels; torch.set_num_threads(3); torch.manual_seed(0)\n"
+        "import sys, torch; from course_utils.models.sru import SRU, kernels; torch.set_num_threads(3); torch.manual_seed(0)\n"
         "if sys.argv[1]: torch.__file__ = sys.argv[1]\n"
-        "layer, x = sru.SRU(5, 5), torch.ones(4, 3, 5); layer(x)[0].sum().backward()\n"
-        "print(float(layer.bias_l0.grad.double().sum()), sru_kernels._openmp() is None)"
+        "layer, x = SRU(5, 5), torch.ones(4, 3, 5); layer(x)[0].sum().backward()\n"
+        "print(float(layer.bias_l0.grad.double().sum()), kernels._openmp() is None)"
     )
     limit = {"OMP_THREAD_LIMIT": "1"} if without == "more than one thread" else {}  # the team is smaller than what was asked for
     other = str(tmp_path / "torch" / "__init__.py") if without == "OpenMP" else ""
@@ -211,9 +210,9 @@ def test_what_is_not_a_number_stays_so(where: str, module: ModuleType) -> None:
 
 def test_both_libraries_for_the_products(monkeypatch: pytest.MonkeyPatch) -> None:
     layer, x, initial = made("D != H", torch.float32, True)
-    monkeypatch.setattr(sru, "_prefers_onednn", lambda: True)
+    monkeypatch.setattr(sru_layer, "_prefers_onednn", lambda: True)
     ours = gradients(layer, layer, x, initial)
-    monkeypatch.setattr(sru, "_prefers_onednn", lambda: False)
+    monkeypatch.setattr(sru_layer, "_prefers_onednn", lambda: False)
     theirs = gradients(layer, layer, x, initial)
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 

@@ -13,8 +13,11 @@ if not GPU:
 
 from test_sru import CASES, gradients, made, plain  # noqa: E402
 
-from course_utils import sru, sru_triton  # noqa: E402
-from course_utils.sru import SRU  # noqa: E402
+from course_utils.models.sru import (  # noqa: E402
+    SRU,  # noqa: E402
+    layer as sru_layer,
+    triton,
+)
 
 DEVICE = "cuda" if GPU else "cpu"
 
@@ -22,9 +25,9 @@ DEVICE = "cuda" if GPU else "cpu"
 @pytest.fixture(autouse=True)
 def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     if GPU:
-        assert sru._recurrence(torch.zeros(1, device=DEVICE)) is sru_triton  # chosen by itself
-    monkeypatch.setattr(sru, "_recurrence", lambda x: sru_triton)
-    return sru_triton
+        assert sru_layer._recurrence(torch.zeros(1, device=DEVICE)) is triton  # chosen by itself
+    monkeypatch.setattr(sru_layer, "_recurrence", lambda x: triton)
+    return triton
 
 
 @pytest.mark.parametrize(

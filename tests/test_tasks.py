@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,25 @@ import pytest
 import torch
 from torch import nn
 
-from course_utils import grammar, results, tasks, text
+from course_utils import grammar, text
+from course_utils.command import measure
+from course_utils.models.layers import LAYERS
+from course_utils.tasks import (
+    TASKS,
+    adding,
+    dates,
+    labelling,
+    language_model,
+    results,
+    sentiment,
+    sums,
+    tagging,
+)
 
 
-@pytest.mark.parametrize("name", tasks.LAYERS)
+@pytest.mark.parametrize("name", LAYERS)
 def test_every_layer_has_the_shared_form(name: str) -> None:
-    layer = tasks.LAYERS[name](5, 7)
+    layer = LAYERS[name](5, 7)
     states, last = layer(torch.zeros(3, 4, 5))
     assert states.shape == (3, 4, 7)
     again, _ = layer(torch.zeros(3, 4, 5), last)
@@ -28,11 +42,11 @@ def test_adder_reads_the_last_state() -> None:
         def forward(self, x: torch.Tensor, initial: object = None) -> tuple[torch.Tensor, None]:
             return x, None
 
-    model = tasks.Adder(lambda D, H: Same(), hidden=2)
-    x, y = tasks.adding_tensors(6, 5, np.random.default_rng(0))
+    model = adding.Adder(lambda D, H: Same(), hidden=2)
+    x, y = adding.data(6, 5, np.random.default_rng(0))
     assert x.dtype == y.dtype == torch.float32 and x.shape == (6, 5, 2) and y.shape == (6,)
     assert torch.allclose(model(x), model.head(x[:, -1])[:, 0])
-    assert torch.isclose(tasks.squared_error(model, (x, y)), ((model(x) - y) ** 2).mean())
+    assert torch.isclose(adding.squared_error(model, (x, y)), ((model(x) - y) ** 2).mean())
 
 
 def test_always_one_has_the_baselines_error() -> None:
@@ -40,39 +54,39 @@ def test_always_one_has_the_baselines_error() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.ones(len(x))
 
-    assert tasks.adding_error(One(), 9) == pytest.approx(tasks.ADDING_BASELINE, abs=0.02)
-    assert tasks.adding_error(One(), 9) == tasks.adding_error(One(), 9)
+    assert adding.error(One(), 9) == pytest.approx(adding.BASELINE, abs=0.02)
+    assert adding.error(One(), 9) == adding.error(One(), 9)
 
 
 def test_training_is_repeatable_and_learns() -> None:
-    first, second = (tasks.train_adder(tasks.LAYERS["GRU"], 3, seed=1, updates=150) for _ in range(2))
-    assert tasks.adding_error(first, 3) == tasks.adding_error(second, 3) < tasks.ADDING_SOLVED
+    first, second = (adding.train(LAYERS["GRU"], 3, seed=1, updates=150) for _ in range(2))
+    assert adding.error(first, 3) == adding.error(second, 3) < adding.SOLVED
 
 
 def test_longest_solved_stops_at_the_first_failure() -> None:
-    assert tasks.longest_solved({5: [0, 0, 1], 10: [0.01], 20: [0.2, 0.2, 0], 40: [0]}) == 10
-    assert tasks.longest_solved({5: [0.2]}) == 0
+    assert adding.longest_solved({5: [0, 0, 1], 10: [0.01], 20: [0.2, 0.2, 0], 40: [0]}) == 10
+    assert adding.longest_solved({5: [0.2]}) == 0
 
 
 @pytest.mark.parametrize("name", grammar.LANGUAGES)
 def test_language_has_a_closed_vocabulary(name: str) -> None:
-    data = tasks.language(name)
-    assert len(data.train) == tasks.LM_TRAIN and len(data.test) == tasks.LM_TEST
+    data = language_model.data(name)
+    assert len(data.train) == language_model.TRAIN and len(data.test) == language_model.TEST
     assert all(ids[0] == text.SOS and ids[-1] == text.EOS and text.UNK not in ids for ids in data.test)
     assert 15 < data.floor < 35
 
 
 def test_language_models_loss_is_the_mean_of_its_tokens() -> None:
-    model, some = tasks.LanguageModel(9, 4), [[2, 5, 6, 3], [2, 7, 3]]
-    nats = tasks.token_nats(model, some)
+    model, some = language_model.LanguageModel(9, 4), [[2, 5, 6, 3], [2, 7, 3]]
+    nats = language_model.token_nats(model, some)
     assert [len(row) for row in nats] == [3, 2]
-    assert float(tasks.next_token_loss(model, (some,)).detach()) == pytest.approx(np.concatenate(nats).mean(), rel=1e-5)
+    assert float(language_model.next_token_loss(model, (some,)).detach()) == pytest.approx(np.concatenate(nats).mean(), rel=1e-5)
     assert model.head.weight is model.embed.weight
-    assert tasks.LanguageModel(9, 4, tied=False).head.weight is not model.embed.weight
+    assert language_model.LanguageModel(9, 4, tied=False).head.weight is not model.embed.weight
 
 
 def test_agreement_counts_what_a_known_model_prefers() -> None:
-    words = tasks.vocabulary("english")
+    words = language_model.vocabulary("english")
 
     class AfterDog(nn.Module):
         def forward(self, ids: torch.Tensor, state: object = None) -> tuple[torch.Tensor, None]:
@@ -80,18 +94,18 @@ def test_agreement_counts_what_a_known_model_prefers() -> None:
             return nn.functional.one_hot(form, len(words)).float(), None
 
     clauses = [
-        tasks.Clause(("dogs", "run"), 1, "runs", 0),
-        tasks.Clause(("the", "dog", "runs"), 2, "run", 0),
-        tasks.Clause(("the", "dog", "that", "sleeps", "runs"), 4, "run", 2),
+        language_model.Clause(("dogs", "run"), 1, "runs", 0),
+        language_model.Clause(("the", "dog", "runs"), 2, "run", 0),
+        language_model.Clause(("the", "dog", "that", "sleeps", "runs"), 4, "run", 2),
     ]
-    verdicts = tasks.prefers_right(AfterDog(), clauses, words)
+    verdicts = language_model.prefers_right(AfterDog(), clauses, words)
     assert verdicts.tolist() == [1, 1, 0]
     with np.errstate(invalid="ignore"), pytest.warns(RuntimeWarning):
-        assert tasks.by_distance(verdicts, clauses)[[0, 2]].tolist() == [100, 0]
+        assert language_model.by_distance(verdicts, clauses)[[0, 2]].tolist() == [100, 0]
 
 
 def test_wrong_forms_are_wrong() -> None:
-    for clause in tasks.agreement_clauses(grammar.sample(60, 1)):
+    for clause in language_model.agreement_clauses(grammar.sample(60, 1)):
         assert grammar.derivations(clause.words) == 1
         assert not grammar.derivations((*clause.words[: clause.verb], clause.wrong, *clause.words[clause.verb + 1 :]))
 
@@ -102,7 +116,7 @@ def row(**changed: object) -> results.Run:
 
 def test_results_come_back_by_model_and_seed(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
-    results.save([row(seed=1, values={"5": 0.2}), row(), row(model="GRU"), row(task="language")], path)
+    measure.save([row(seed=1, values={"5": 0.2}), row(), row(model="GRU"), row(task="language")], path)
     assert results.values("adding", "RNN", "5", path) == [0.1, 0.2]
     assert list(results.load("adding", path)) == ["GRU", "RNN"]
     with pytest.raises(ValueError, match="no '7' of model 'RNN'"):
@@ -123,45 +137,48 @@ def test_missing_or_damaged_results_say_what_to_do(tmp_path: Path) -> None:
 def test_a_broken_off_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     path, asked = tmp_path / "results.json", []
 
-    def fake(model: str, seed: int) -> tuple[dict[str, float], int]:
+    def fake(model: str, seed: int) -> tuple[dict[str, float], nn.Module]:
         if (model, seed) == ("B", 0) and len(asked) == 2:
             asked.append("broken")
             raise KeyboardInterrupt
         asked.append((model, seed))
-        return {"score": 1 / 3}, 5
+        return {"score": 1 / 3}, nn.Linear(4, 1)
 
-    monkeypatch.setattr(results, "TASKS", {"toy": (("A", "B"), 2, fake)})
+    toy = SimpleNamespace(MODELS=("A", "B"), SEEDS=2, run=fake)
+    monkeypatch.setattr(measure, "TASKS", {"toy": "toy"})
+    monkeypatch.setattr(measure, "module", lambda task: toy)
     with pytest.raises(KeyboardInterrupt):
-        results.main([], path)
+        measure.main([], path)
     assert len(json.loads(path.read_text())["runs"]) == 2
-    assert results.main([], path) == 0
+    assert measure.main([], path) == 0
     assert [run.seed for run in results.load("toy", path)["B"]] == [0, 1] and len(asked) == 5
     assert results.values("toy", "A", "score", path) == [0.3333] * 2
-    assert results.main([], path) == 0 and len(asked) == 5
-    assert results.main(["--again", "toy"], path) == 0 and len(asked) == 9
-    assert results.main(["nothing"], path) == 2 and "toy" in capsys.readouterr().err
+    assert measure.main([], path) == 0 and len(asked) == 5
+    assert measure.main(["--again", "toy"], path) == 0 and len(asked) == 9
+    assert measure.main(["nothing"], path) == 2 and "toy" in capsys.readouterr().err
 
 
 def test_the_stored_file_is_whole() -> None:
-    for task, (models, seeds, _) in results.TASKS.items():
-        found = results.load(task)
-        assert {model: [run.seed for run in found[model]] for model in models} == {model: list(range(seeds)) for model in models}
+    for task in TASKS:
+        runs, module = results.load(task), measure.module(task)
+        seeds = {model: [run.seed for run in runs[model]] for model in module.MODELS}
+        assert seeds == {model: list(range(module.SEEDS)) for model in module.MODELS}
 
 
 def test_labelled_data_shares_its_test_and_never_its_training() -> None:
-    some, other = tasks.sentiment_data(100, 0), tasks.sentiment_data(50, 1)
-    assert some.test == other.test and len(some.test) == tasks.LABEL_TEST
-    assert some.train[:10] == tasks.sentiment_data(10, 0).train and some.train[:50] != other.train
+    some, other = sentiment.data(100, 0), sentiment.data(50, 1)
+    assert some.test == other.test and len(some.test) == labelling.TEST
+    assert some.train[:10] == sentiment.data(10, 0).train and some.train[:50] != other.train
     assert [pair.sentiment + 1 for pair in some.train_pairs] == some.train_labels
     held_out = {pair.english for pair in some.test_pairs}
-    assert not held_out & {pair.english for pair in tasks.sentiment_data(tasks.LABEL_MOST, 2).train_pairs}
+    assert not held_out & {pair.english for pair in sentiment.data(labelling.MOST, 2).train_pairs}
     with pytest.raises(ValueError, match="n is 1 to 5000 and seed 0 to 2; got n=6000"):
-        tasks.sentiment_data(6000)
+        sentiment.data(6000)
 
 
 @pytest.mark.parametrize("language", grammar.LANGUAGES)
 def test_every_word_has_a_tag(language: str) -> None:
-    data = tasks.tagging_data(20, 2, language)
+    data = tagging.data(20, 2, language)
     assert [len(ids) for ids in data.test] == [len(tags) for tags in data.test_labels]
     pair = data.train_pairs[0]
     tags = tuple(data.names[number] for number in data.train_labels[0])
@@ -170,16 +187,16 @@ def test_every_word_has_a_tag(language: str) -> None:
 
 def test_reversing_within_the_real_length() -> None:
     x, mask = torch.arange(1.0, 9).reshape(2, 4, 1), torch.tensor([[True] * 4, [True, True, False, False]])
-    turned = tasks.reverse_within(x, mask)
+    turned = labelling.reverse_steps(x, mask)
     assert turned[:, :, 0].tolist() == [[4, 3, 2, 1], [6, 5, 7, 8]]
-    assert torch.equal(tasks.reverse_within(turned, mask), x)
+    assert torch.equal(labelling.reverse_steps(turned, mask), x)
 
 
 @pytest.mark.parametrize("each_word", [False, True])
-@pytest.mark.parametrize("name", tasks.LAYERS)
+@pytest.mark.parametrize("name", LAYERS)
 def test_padding_changes_no_score_of_a_labeller(name: str, each_word: bool) -> None:
     torch.manual_seed(0)
-    model = tasks.Labeller(9, 3, tasks.LAYERS[name], each_word, size=8).eval()
+    model = labelling.Labeller(9, 3, LAYERS[name], each_word, size=8).eval()
     rows = [[4, 5, 6], [7, 8, 4, 5, 6]]
     with torch.no_grad():
         ids, mask = (torch.from_numpy(part) for part in text.pad(rows, 9))
@@ -190,24 +207,25 @@ def test_padding_changes_no_score_of_a_labeller(name: str, each_word: bool) -> N
 
 
 def test_a_labeller_learns_from_few_labels_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "LABEL_PLAN", ((40, 1.5e-2),))
-    data = tasks.tagging_data(100)
-    first, second = (tasks.label_accuracy(tasks.train_labeller(data), data) for _ in range(2))
+    monkeypatch.setattr(labelling, "PLAN", ((40, 1.5e-2),))
+    data = tagging.data(100)
+    first, second = (labelling.accuracy(labelling.train(data), data) for _ in range(2))
     assert first == second > 70
-    assert tasks.predicted_labels(tasks.Labeller(len(data.words), 3), data.test).shape == (tasks.LABEL_TEST,)
+    assert labelling.predict(labelling.Labeller(len(data.words), 3), data.test).shape == (labelling.TEST,)
 
 
 def test_the_transformers_have_the_size_of_the_others_and_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     size = lambda model: sum(weight.numel() for weight in model.parameters())  # noqa: E731
-    assert 0.8 < size(tasks.dates_transformer()) / size(tasks.dates_translator("additive")) < 1.2
+    assert 0.8 < size(dates.new_model("Transformer")) / size(dates.new_model("attention, additive")) < 1.2
     asked = {}
 
     def remember(model: Any, *_: Any, rate: float, **__: Any) -> None:
         asked[size(model)] = rate
 
-    monkeypatch.setattr(tasks, "train_in_one_cycle", remember)
-    monkeypatch.setattr(tasks, "sums_data", lambda: (text.Vocabulary("+0123456789"), [("5+7", "12")], []))
-    models = [tasks.train_sums(name, 0)[0] for name in ("both", "Transformer")]
-    assert 0.8 < size(models[0]) / size(models[1]) < 1.2 and set(asked.values()) == {tasks.SUMS_RATE}
-    lower, _ = tasks.train_sums("Transformer, lower rate", 0)
-    assert asked[size(lower)] == tasks.SUMS_RATE / 3 and type(lower) is type(models[1])
+    small = sums.Sums(text.Vocabulary("+0123456789"), [("5+7", "12")], [])
+    monkeypatch.setattr(sums, "train_in_one_cycle", remember)
+    monkeypatch.setattr(sums, "data", lambda: small)
+    models = [sums.train(name, 0)[0] for name in ("both", "Transformer")]
+    assert 0.8 < size(models[0]) / size(models[1]) < 1.2 and set(asked.values()) == {sums.RATE}
+    lower, _ = sums.train("Transformer, lower rate", 0)
+    assert asked[size(lower)] == sums.RATE / 3 and type(lower) is type(models[1])

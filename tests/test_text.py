@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, strategies as st
+
 from course_utils.text import EOS, PAD, SOS, SPECIALS, UNK, Vocabulary, batches, pad
-from hypothesis import given
-from hypothesis import strategies as st
 
 TOKENS = st.lists(st.text(min_size=1, max_size=6).filter(lambda token: token not in SPECIALS), unique=True, max_size=30)
 SEQUENCES = st.lists(st.lists(st.integers(4, 50), min_size=1, max_size=12), min_size=1, max_size=20)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from course_utils.timing import in_turn, speedup
 
 

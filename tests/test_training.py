@@ -9,8 +9,10 @@ import sys
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from course_utils import training
-from course_utils.training import progress, setup, threads, train, watched
+from course_utils.training import progress_bar, setup, threads, train, train_in_one_cycle, watched
 
 
 def regression(seed: int = 0) -> tuple[torch.nn.Linear, list[tuple[torch.Tensor, torch.Tensor]]]:
@@ -116,7 +118,7 @@ def test_threads_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_progress_gives_the_items_and_prints_nothing_to_a_machine(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "watched", lambda: False)
-    assert list(progress(range(5), "counting")) == [0, 1, 2, 3, 4]
+    assert list(progress_bar(range(5), "counting")) == [0, 1, 2, 3, 4]
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
 
@@ -129,7 +131,7 @@ def test_a_person_at_a_terminal_is_noticed(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_importing_the_package_is_light() -> None:
     """No lesson that does without PyTorch or Matplotlib pays for it."""
-    rooms = "datasets, grammar, text, training, metrics, proofs, plots, explorers, exercises"
+    rooms = "datasets, grammar, text, training, metrics, expect, proofs, plots, explorers, exercises"
     code = f"import sys; from course_utils import {rooms}; print([m for m in ('torch', 'matplotlib', 'ipywidgets', 'sklearn', 'babel', 'pooch', 'pandas') if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
@@ -142,3 +144,24 @@ def test_setup_without_the_framework_does_not_import_it() -> None:
 
 def test_the_generator_is_numpys() -> None:
     assert isinstance(setup(0, framework=False), np.random.Generator)
+
+
+def test_the_rate_goes_up_and_down_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+    kind = type(training.adam([nn.Parameter(torch.zeros(1))], 0.1))
+    step = kind.step
+
+    def noted(self: torch.optim.Adam) -> None:
+        rates.append(self.param_groups[0]["lr"])
+        step(self)
+
+    monkeypatch.setattr(kind, "step", noted)
+    model = nn.Linear(1, 1)
+    data = [np.float32(k) for k in range(20)]
+    history = train_in_one_cycle(
+        model, (data,), lambda model, batch: model(torch.tensor(batch[0])[:, None]).square().mean(), seed=0, size=2, epochs=10, rate=0.1
+    )
+    assert len(rates) == 100 and len(history.loss) == 10
+    top = int(np.argmax(rates))
+    assert rates[top] == pytest.approx(0.1, rel=1e-2) and abs(top - 20) <= 1 and rates[-1] < 1e-3
+    assert (np.diff(rates[: top + 1]) > 0).all() and (np.diff(rates[top:]) < 0).all()

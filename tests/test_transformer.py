@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from course_utils import tasks, text, transformer
-from course_utils.transformer import CausalTransformer, TransformerTranslator
+from course_utils import text
+from course_utils.models import seq2seq, transformer
+from course_utils.models.transformer import CausalTransformer, TransformerTranslator
+from course_utils.tasks import translation
 
 
 def translator(**options: Any) -> TransformerTranslator:
@@ -76,9 +78,9 @@ def test_dropout_acts_in_training_alone() -> None:
 
 
 def test_greedy_ends_at_the_most() -> None:
-    data, model = tasks.translation_data(), tasks.TRANSLATORS["Transformer"]()
-    sources = tasks.translation_ids(data.test[:2])[0]
-    assert all(len(ids) <= 5 for ids in tasks.greedy(model.eval(), sources, most=5))
+    data, model = translation.data(), translation.MODELS["Transformer"]()
+    sources = translation.ids(data.test[:2])[0]
+    assert all(len(ids) <= 5 for ids in seq2seq.greedy(model.eval(), sources, most=5))
 
 
 def test_the_embeddings_spread() -> None:
@@ -88,10 +90,10 @@ def test_the_embeddings_spread() -> None:
 
 def test_the_rate_of_a_transformer_is_its_own_unless_given(monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
-    monkeypatch.setattr(tasks, "train_in_one_cycle", lambda *_, rate, **__: rates.append(rate))
+    monkeypatch.setattr(translation, "train_in_one_cycle", lambda *_, rate, **__: rates.append(rate))
     for name, rate in (("seq2seq", None), ("Transformer", None), ("Transformer", 0.001)):
-        tasks.train_translator(tasks.TRANSLATORS[name](), 0, rate=rate)
-    assert rates == [tasks.TRANSLATION_RATE, tasks.TRANSFORMER_RATE, 0.001]
+        translation.train(translation.MODELS[name](), 0, rate=rate)
+    assert rates == [translation.RATE, translation.TRANSFORMER_RATE, 0.001]
 
 
 def test_the_causal_layer_sees_no_later_step_and_goes_on_where_it_stopped() -> None:

@@ -4,34 +4,36 @@ from __future__ import annotations
 
 from collections import Counter
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from course_utils import grammar, tasks, text
+from course_utils import grammar, text
+from course_utils.models import seq2seq
+from course_utils.models.layers import LAYERS
+from course_utils.tasks import sums, translation
 
 
 def test_pairs_are_balanced_by_length_and_none_is_in_both_parts() -> None:
-    data = tasks.translation_data()
-    for part, each in ((data.train, tasks.TRANSLATION_TRAIN), (data.test, tasks.TRANSLATION_TEST)):
-        assert Counter(len(pair.english) for pair in part) == {length: each for length in tasks.TRANSLATION_LENGTHS}
+    data = translation.data()
+    for part, each in ((data.train, translation.TRAIN), (data.test, translation.TEST)):
+        assert Counter(len(pair.english) for pair in part) == {length: each for length in translation.LENGTHS}
     every = [pair.english for pair in data.train + data.test]
     assert len(set(every)) == len(every)
     assert all(grammar.derivations(pair.english) == 1 for pair in data.test[::20])  # a sentence of the whole grammar, too
-    assert max(len(pair.korean) for pair in data.train + data.test) < tasks.TRANSLATION_MOST
+    assert max(len(pair.korean) for pair in data.train + data.test) < seq2seq.MOST
     assert data.test == sorted(data.test, key=lambda pair: len(pair.english))
 
 
 def test_the_korean_of_a_small_lexicon_is_that_of_the_whole_one() -> None:
-    for pair in tasks.translation_data().test[::50]:
+    for pair in translation.data().test[::50]:
         assert grammar.derivations(pair.korean, "korean") == 1
 
 
 def test_ids_end_where_they_should_and_know_every_word() -> None:
-    data = tasks.translation_data()
-    source, target = tasks.translation_ids(data.test)
+    data = translation.data()
+    source, target = translation.ids(data.test)
     assert all(ids[-1] == text.EOS and text.SOS not in ids for ids in source)
     assert all(ids[0] == text.SOS and ids[-1] == text.EOS for ids in target)
     assert data.english.decode(source[0]) == list(data.test[0].english) and data.korean.decode(target[0]) == list(data.test[0].korean)
@@ -41,17 +43,17 @@ def test_ids_end_where_they_should_and_know_every_word() -> None:
 @pytest.mark.parametrize("layer", ["RNN", "GRU"])
 def test_padding_changes_nothing(peeky: bool, layer: str) -> None:
     torch.manual_seed(1)
-    model = tasks.Seq2Seq(9, 8, 3, 4, peeky=peeky, layer=tasks.LAYERS[layer]).double()
+    model = seq2seq.Seq2Seq(9, 8, 3, 4, peeky=peeky, layer=LAYERS[layer]).double()
     long, short = ([5, 6, 7, 8, 3], [2, 4, 5, 6, 3]), ([5, 3], [2, 7, 3])
-    together = tasks.translation_loss(model, ([long[0], short[0]], [long[1], short[1]]))
-    one, two = (tasks.translation_loss(model, ([pair[0]], [pair[1]])) for pair in (long, short))
+    together = seq2seq.loss(model, ([long[0], short[0]], [long[1], short[1]]))
+    one, two = (seq2seq.loss(model, ([pair[0]], [pair[1]])) for pair in (long, short))
     assert torch.isclose(together, (4 * one + 2 * two) / 6, rtol=1e-12)
-    assert tasks.greedy(model, [long[0], short[0]], 6) == tasks.greedy(model, [long[0]], 6) + tasks.greedy(model, [short[0]], 6)
+    assert seq2seq.greedy(model, [long[0], short[0]], 6) == seq2seq.greedy(model, [long[0]], 6) + seq2seq.greedy(model, [short[0]], 6)
 
 
 def test_peeky_sees_the_memory_at_every_step() -> None:
     torch.manual_seed(2)
-    model = tasks.Seq2Seq(9, 8, 3, 4, peeky=True)
+    model = seq2seq.Seq2Seq(9, 8, 3, 4, peeky=True)
     memory, state = model.encode(torch.tensor([[5, 6, 3]]))
     words = torch.tensor([[2, 5]])
     whole, _ = model.decode(memory, state, words)
@@ -74,50 +76,30 @@ class Countdown(nn.Module):
 
 
 def test_greedy_ends_each_row_by_itself() -> None:
-    assert tasks.greedy(Countdown(), [[7, 4], [5], [4, 9, 9]]) == [[7, 6, 5], [5], []]
-    assert tasks.greedy(Countdown(), [[9]], most=2) == [[9, 8]]
+    assert seq2seq.greedy(Countdown(), [[7, 4], [5], [4, 9, 9]]) == [[7, 6, 5], [5], []]
+    assert seq2seq.greedy(Countdown(), [[9]], most=2) == [[9, 8]]
 
 
 def test_score_of_known_translations() -> None:
-    data = tasks.translation_data()
-    true = [ids[1:-1] for ids in tasks.translation_ids(data.test)[1]]
-    perfect = tasks.translation_score(true)
+    data = translation.data()
+    true = [ids[1:-1] for ids in translation.ids(data.test)[1]]
+    perfect = translation.score(true)
     assert perfect.exact == perfect.tokens == 100 and (perfect.by_length == 100).all()
-    half = tasks.translation_score([ids if k < len(true) // 2 else [] for k, ids in enumerate(true)])
+    half = translation.score([ids if k < len(true) // 2 else [] for k, ids in enumerate(true)])
     assert half.exact == 50 and half.by_length.tolist() == [100, 100, 50, 0, 0] and 0 < half.tokens < 50
-    unfinished = tasks.translation_score([[*ids, ids[-1]] for ids in true])
+    unfinished = translation.score([[*ids, ids[-1]] for ids in true])
     assert unfinished.exact == 0 and 80 < unfinished.tokens < 100  # all words right, <eos> not
     with pytest.raises(ValueError, match="each of the 600 test pairs; there are 2"):
-        tasks.translation_score([[1], [2]])
+        translation.score([[1], [2]])
 
 
 def test_reversed_keeps_the_end_at_the_end() -> None:
-    assert tasks._reversed([5, 6, 7, text.EOS]) == [7, 6, 5, text.EOS] and tasks._reversed([5, 6, 7]) == [7, 6, 5]
+    assert translation.reverse_ids([5, 6, 7, text.EOS]) == [7, 6, 5, text.EOS] and translation.reverse_ids([5, 6, 7]) == [7, 6, 5]
 
 
 def test_sums_are_split_without_overlap_and_scored_digit_for_digit() -> None:
-    characters, known, held_out = tasks.sums_data()
-    assert (len(known), len(held_out)) == (tasks.SUMS_TRAIN, tasks.SUMS_TEST) and not set(known) & set(held_out)
-    source, target = tasks.sums_ids([("57+5", "62")], reverse=True)
+    characters, known, held_out = sums.data()
+    assert (len(known), len(held_out)) == (sums.TRAIN, sums.TEST) and not set(known) & set(held_out)
+    source, target = sums.ids([("57+5", "62")], reverse=True)
     assert characters.decode(source[0]) == list("5+75") and target[0] == [text.SOS, *characters.encode("62"), text.EOS]
-    assert tasks.sums_exact(Countdown(), [("1+0", "10"), ("0+5", "0"), ("3+0", "3")]) == pytest.approx(200 / 3)
-
-
-def test_the_rate_goes_up_and_down_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    rates: list[float] = []
-    step = torch.optim.Adam.step
-
-    def noted(self: torch.optim.Adam) -> None:
-        rates.append(self.param_groups[0]["lr"])
-        step(self)
-
-    monkeypatch.setattr(torch.optim.Adam, "step", noted)
-    model = nn.Linear(1, 1)
-    data = [np.float32(k) for k in range(20)]
-    history = tasks.train_in_one_cycle(
-        model, (data,), lambda model, batch: model(torch.tensor(batch[0])[:, None]).square().mean(), seed=0, size=2, epochs=10, rate=0.1
-    )
-    assert len(rates) == 100 and len(history.loss) == 10
-    top = int(np.argmax(rates))
-    assert rates[top] == pytest.approx(0.1, rel=1e-2) and abs(top - 20) <= 1 and rates[-1] < 1e-3
-    assert (np.diff(rates[: top + 1]) > 0).all() and (np.diff(rates[top:]) < 0).all()
+    assert sums.exact(Countdown(), [("1+0", "10"), ("0+5", "0"), ("3+0", "3")]) == pytest.approx(200 / 3)

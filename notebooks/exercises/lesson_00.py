@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+
 from course_utils.exercises import Exercise, Wrong
 from course_utils.grammar import Pair, sample
 from course_utils.text import PAD

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from course_utils.exercises import Exercise, Wrong
 from course_utils.text import PAD
-from numpy.typing import NDArray
 
 Array = NDArray[Any]
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from course_utils.exercises import Exercise, Wrong
 from numpy.typing import NDArray
+
+from course_utils.exercises import Exercise, Wrong
 
 Array = NDArray[Any]
 Weights = tuple[Array, Array, Array]

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from course_utils import text
-from course_utils.exercises import Exercise, Wrong
 from numpy.typing import NDArray
 from torch.nn import functional as F
+
+from course_utils import text
+from course_utils.exercises import Exercise, Wrong
 
 Array = NDArray[Any]
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from course_utils.exercises import Exercise, Wrong
 from numpy.typing import NDArray
+
+from course_utils.exercises import Exercise, Wrong
 
 Array = NDArray[Any]
 

@@ -38,7 +38,7 @@ def stack_size(D: int, H: int, layers: int) -> int:
 
 
 def check_size(answer: Callable[..., Any]) -> str:
-    from course_utils.sru import SRU
+    from course_utils.models.sru import SRU
 
     for D, H, layers in ((10, 6, 1), (8, 8, 1), (10, 6, 3), (5, 5, 4)):
         right = sum(parameter.numel() for parameter in SRU(D, H, num_layers=layers).parameters())
@@ -56,7 +56,7 @@ def check_size(answer: Callable[..., Any]) -> str:
         }
         sentence = known.get(got, "for each layer: W_x, perhaps W_s, v with 2 rows and b with 2 rows; the layers above the first have D = H")
         raise Wrong(f"{sentence} (D={D}, H={H}, layers={layers}: {right} numbers, you say {got})")
-    return "as many as course_utils.sru.SRU has. None of them is in the chain but v, 2H numbers a layer."
+    return "as many as course_utils.models.sru.SRU has. None of them is in the chain but v, 2H numbers a layer."
 
 
 # ---------------------------------------------------------------- 10.2 the factor

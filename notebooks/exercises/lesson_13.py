@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from course_utils.exercises import Exercise, Wrong
-from course_utils.gnmt import GNMT
+from course_utils.models.gnmt import GNMT
 from course_utils.proofs import relative_error
 from course_utils.text import EOS, SOS
 

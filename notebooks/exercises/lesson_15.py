@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from course_utils.exercises import Exercise, Wrong
+from course_utils.models.transformer import TransformerTranslator, step
 from course_utils.text import EOS, SOS
-from course_utils.transformer import TransformerTranslator, step
 
 Array = NDArray[Any]
 

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from course_utils import bert
 from course_utils.exercises import Exercise, Wrong
+from course_utils.tasks import pretraining
 
 Array = NDArray[Any]
 Ids = list[int]
-CLS, SEP, MASK = (bert.vocabulary().id(token) for token in ("[CLS]", "[SEP]", "[MASK]"))
+CLS, SEP, MASK = (pretraining.bert_vocabulary().id(token) for token in ("[CLS]", "[SEP]", "[MASK]"))
 
 
 # ---------------------------------------------------------------- 16.1 make it fit

@@ -1,0 +1,1 @@
+"""What `course.py` runs; no lesson imports it."""

@@ -1,0 +1,63 @@
+"""What each part of GNMT is worth, and each way to decode: lesson 13's ablation on
+`translation`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..models import beam, seq2seq
+from ..models.gnmt import GNMT
+from . import translation
+from .translation import data, train
+
+__all__ = ["BEAM", "MODELS", "RANKS", "SEEDS", "data", "new_model", "run", "train"]
+
+MODELS: dict[str, dict[str, Any]] = {  # the parts in which a model differs from GNMT with all
+    "all parts": {},
+    "one way": {"both_ways": False},
+    "1 layer": {"layers": 1},  # lesson 12's model
+    "no residual": {"residual": False},
+    "context at the top": {"deep_context": False},
+    "1 layer, fed": {"layers": 1, "feeding": True},
+    "4 layers": {"layers": 4},
+    "4 layers, no residual": {"layers": 4, "residual": False},
+}
+SEEDS = 3
+BEAM = 4  # hypotheses
+RANKS = {  # (alpha, beta) of the two penalties; GNMT's 0.2 where not 0
+    "beam": (0.0, 0.0),
+    "length": (0.2, 0.0),
+    "coverage": (0.0, 0.2),
+    "both": (0.2, 0.2),
+}
+
+
+def new_model(name: str) -> GNMT:
+    """One of MODELS, untrained."""
+    return translation.gnmt_translator(**MODELS[name])
+
+
+def run(name: str, seed: int) -> tuple[dict[str, float], nn.Module]:
+    """`translation.values_on_test` of one of MODELS; then, for the test sentences and for longer
+    ones than any in training, the exact translations in percent by each way to decode, and the
+    words written for 100 true ones."""
+    torch.manual_seed(seed)
+    model = new_model(name)
+    train(model, seed)
+    values = translation.values_on_test(model)
+    for part, pairs in (("", data().test), ("longer, ", translation.longer_pairs())):
+        sources, targets = translation.ids(pairs)
+        true = [row[1:-1] for row in targets]
+        beams = beam.beam_search(model, sources, BEAM)
+        written = {"greedy": seq2seq.greedy(model, sources)}
+        for how, penalties in RANKS.items():
+            written[how] = [beam.best_of(found, *penalties).words for found in beams]
+        for how, rows in written.items():
+            exact = np.mean([ours == theirs for ours, theirs in zip(rows, true)])
+            values[part + how] = 100 * float(exact)
+            values[f"{part}{how}, words"] = 100 * sum(map(len, rows)) / sum(map(len, true))
+    return values, model
