@@ -30,8 +30,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
-from . import steps
+from . import plain, steps
 from .steps import Plan
 
 KERNELS = {"cpu": "kernels", "cuda": "triton"}  # device: whose module
@@ -51,7 +52,9 @@ def _prefers_onednn() -> bool:
 
 
 def _onednn(x: Tensor) -> bool:
-    return x.dtype == torch.float32 and x.device.type == "cpu" and _prefers_onednn()
+    if x.dtype != torch.float32 or x.device.type != "cpu" or torch.compiler.is_compiling():
+        return False  # the compiler refuses this product
+    return _prefers_onednn()
 
 
 def _empty(like: Tensor, *shape: int) -> Tensor:
@@ -135,6 +138,7 @@ class _Layer(torch.autograd.Function):
         batch_first: bool,
         *weights: Tensor,
     ) -> tuple[Tensor, Tensor]:
+        given = x, initial  # saved as they came, so that a second derivative finds its way back
         x, initial = x.contiguous(), initial.contiguous()
         directions, _, width = initial.shape
         recurrence, shape = _recurrence(x), x.shape[:2]
@@ -161,20 +165,25 @@ class _Layer(torch.autograd.Function):
                         plan,
                     )
             products.append(u)
-        ctx.save_for_backward(x, initial, *products, *weights)
+        ctx.save_for_backward(*given, *products, *weights)
         ctx.settings = recurrence, alpha, highway, batch_first
         ctx.set_materialize_grads(False)
         return output, last
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(
         ctx: Any, doutput: Tensor | None, dlast: Tensor | None
     ) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # by create_graph: the gradient itself will be differentiated
+            return _Layer._differentiable_backward(ctx, doutput, dlast)
         x, initial, *rest = ctx.saved_tensors
+        if torch.is_autocast_enabled(x.device.type):
+            with torch.autocast(x.device.type, enabled=False):
+                return _Layer.backward(ctx, doutput, dlast)
         recurrence, alpha, highway, batch_first = ctx.settings
         (directions, _, width), needed = initial.shape, ctx.needs_input_grad
         products, weights = rest[:directions], rest[directions:]
+        x, initial = x.contiguous(), initial.contiguous()
         doutput = (
             x.new_zeros(*x.shape[:2], directions * width)
             if doutput is None
@@ -224,6 +233,32 @@ class _Layer(torch.autograd.Function):
             gradients += [dweight, dv, dbias.view(-1)]
         return dx, dinitial, None, None, None, *gradients
 
+    @staticmethod
+    def _differentiable_backward(
+        ctx: Any, doutput: Tensor | None, dlast: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        """The same gradients by autograd, through the layer done again in plain operations."""
+        x, initial, *rest = ctx.saved_tensors
+        _, *settings = ctx.settings
+        weights = rest[len(initial) :]
+        outputs = plain.layer(x, initial, *settings, *weights)
+        known = [(part, d) for part, d in zip(outputs, (doutput, dlast)) if d is not None]
+        needed = [n for place, n in enumerate(ctx.needs_input_grad) if place not in (2, 3, 4)]
+        inputs = [part for part, n in zip((x, initial, *weights), needed) if n]
+        parts, upper = zip(*known)
+        found = iter(
+            torch.autograd.grad(parts, inputs, upper, create_graph=True, allow_unused=True)
+        )
+        dx, dinitial, *gradients = [next(found) if n else None for n in needed]
+        return dx, dinitial, None, None, None, *gradients
+
+
+def _must_be_plain(x: Tensor) -> bool:
+    """Whether PyTorch looks inside: in `torch.func`, forward-mode gradients, `torch.export`."""
+    exporting = getattr(torch.compiler, "is_exporting", lambda: False)()
+    inside = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    return bool(exporting or inside)
+
 
 class SRU(torch.nn.Module):
     """Layers of simple recurrent units, called as `output, last = layer(x, initial=None)`.
@@ -237,7 +272,14 @@ class SRU(torch.nn.Module):
     highway_bias: b_r at the start. dropout: of the output of every layer but the last, while
     training. Parameters of layer l: weight_l (kH, D): rows of W, W_f, W_r and, where D and H
     differ, W_s; v_l (2, H): v_f, v_r; bias_l (2H): b_f, b_r. Those of the backward direction end in
-    _reverse. Raises ValueError, naming what was expected, when a size or a shape does not fit."""
+    _reverse.
+
+    Under autocast the layer computes with numbers of its weights' type, as losses do: a state that
+    goes through many steps needs the digits. Of second derivatives, `torch.func`, forward-mode
+    gradients and `torch.export` see `plain`.
+    Raises ValueError, naming what was expected, when a size or a shape does not fit, and for a
+    PackedSequence.
+    """
 
     weight_l0: Tensor
 
@@ -319,6 +361,15 @@ class SRU(torch.nn.Module):
 
     def forward(self, x: Tensor, initial: Tensor | None = None) -> tuple[Tensor, Tensor]:
         wanted = f"({'N, T' if self.batch_first else 'T, N'}, {self.input_size})"
+        if isinstance(x, torch.nn.utils.rnn.PackedSequence):
+            raise ValueError(
+                f"x is a PackedSequence; expected {wanted}: unpack it by pad_packed_sequence, and "
+                "take each sequence's state at its last real step"
+            )
+        if torch.is_autocast_enabled(x.device.type):
+            dtype = self.weight_l0.dtype
+            with torch.autocast(x.device.type, enabled=False):
+                return self.forward(x.to(dtype), None if initial is None else initial.to(dtype))
         if x.dim() != 3 or x.size(2) != self.input_size or x.numel() == 0:
             raise ValueError(
                 f"x has shape {tuple(x.shape)}; expected {wanted} with N and T at least 1"
@@ -348,9 +399,8 @@ class SRU(torch.nn.Module):
                 else states[layer * directions : (layer + 1) * directions]
             )
             parameters = [getattr(self, name) for name in names]
-            x, ended = _Layer.apply(
-                x, part, self.alpha, self.highway, self.batch_first, *parameters
-            )  # type: ignore[no-untyped-call]
+            compute = plain.layer if _must_be_plain(x) else _Layer.apply
+            x, ended = compute(x, part, self.alpha, self.highway, self.batch_first, *parameters)
             last.append(ended)
             if self.dropout and layer < self.num_layers - 1:
                 x = torch.nn.functional.dropout(x, self.dropout, self.training)
