@@ -104,7 +104,9 @@ def check_gradients(
 
 
 def numbers(value: Any) -> Array:
-    """A tensor (of any type, on any device) or array-like as a NumPy array; bfloat16 as float32."""
+    """A tensor (any type, any device), or what holds some, as an array; bfloat16 as float32."""
+    if isinstance(value, (tuple, list)):
+        return np.asarray([numbers(part) for part in value])
     if hasattr(value, "detach"):
         value = value.detach().cpu()
         value = value.float() if str(value.dtype) == "torch.bfloat16" else value

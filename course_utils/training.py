@@ -6,14 +6,11 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-
-from . import text
 
 if TYPE_CHECKING:
     import torch
@@ -92,27 +89,6 @@ class History:
         return f"History({len(self.loss)} epochs, {len(self.gradient_norm)} steps)"
 
 
-@cache
-def _adam_class() -> type[torch.optim.Adam]:
-    import torch
-
-    class Adam(torch.optim.Adam):
-        """`torch.optim.Adam` without the marks for PyTorch's compiler on its methods."""
-
-    for name in ("add_param_group", "zero_grad", "step"):
-        marked = getattr(torch.optim.Adam, name)
-        plain = getattr(marked, "__wrapped__", marked)
-        setattr(Adam, name, torch.no_grad()(plain) if name == "step" else plain)
-    Adam.__module__, Adam.__qualname__ = __name__, "Adam"  # so that pickle finds it, see below
-    return Adam
-
-
-def __getattr__(name: str) -> Any:
-    if name == "Adam":  # made when first asked for: importing this module does not import PyTorch
-        return _adam_class()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
 def adam(
     parameters: Iterable[torch.nn.Parameter], lr: float, fused: bool = False
 ) -> torch.optim.Adam:
@@ -122,7 +98,9 @@ def adam(
     fused: one operation a step for all weights; quicker for models of many small ones, the same up
     to rounding.
     """
-    return _adam_class()(parameters, lr=lr, fused=fused or None)
+    from .optim.adam import Adam
+
+    return Adam(parameters, lr=lr, fused=fused or None)
 
 
 def train(
@@ -192,48 +170,3 @@ def train(
                 history.metric.append(float(evaluate(model)))
     history.seconds = time.perf_counter() - start
     return history
-
-
-def train_in_one_cycle(
-    model: torch.nn.Module,
-    columns: Sequence[Any],
-    loss: Callable[[Any, Any], torch.Tensor],
-    *,
-    seed: int,
-    size: int,
-    epochs: int,
-    rate: float,
-    lengths: Sequence[int] | None = None,
-    evaluate: Callable[[Any], float] | None = None,
-    description: str = "training",
-    fused: bool = False,
-) -> History:
-    """`train` by Adam whose rate rises to `rate` in a fifth of all updates and falls to 0 by the
-    end.
-
-    columns, size, lengths: of `text.batches`, shuffled by `seed`. fused: of `adam`.
-    Source of the schedule: Smith & Topin 2017 (https://arxiv.org/abs/1708.07120), in PyTorch's form
-    (OneCycleLR), which with Adam also moves beta1 from 0.95 down to 0.85 and back.
-    """
-    import torch
-
-    rng, updates = np.random.default_rng(seed), -(-len(columns[0]) // size) * epochs
-    optimizer = adam(model.parameters(), rate, fused=fused)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, rate, total_steps=updates + 1, pct_start=0.2
-    )
-
-    def batches() -> Iterator[tuple[Any, ...]]:
-        for batch in text.batches(*columns, size=size, rng=rng, lengths=lengths):
-            yield batch
-            schedule.step()  # after the optimizer's step with this batch
-
-    return train(
-        model,
-        batches,
-        loss,
-        epochs=epochs,
-        optimizer=optimizer,
-        evaluate=evaluate,
-        description=description,
-    )

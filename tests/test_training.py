@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from course_utils import training
-from course_utils.training import progress_bar, setup, threads, train, train_in_one_cycle, watched
+from course_utils.optim.one_cycle import train_in_one_cycle
+from course_utils.training import progress_bar, setup, threads, train, watched
 
 
 def regression(seed: int = 0) -> tuple[torch.nn.Linear, list[tuple[torch.Tensor, torch.Tensor]]]:

@@ -15,7 +15,8 @@ from ..models import seq2seq
 from ..models.attention import AttentionTranslator
 from ..models.seq2seq import Translator
 from ..models.transformer import TransformerTranslator
-from ..training import History, train_in_one_cycle
+from ..optim.one_cycle import train_in_one_cycle
+from ..training import History
 
 MODELS = (
     "no attention",

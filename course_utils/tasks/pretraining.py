@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from .. import grammar, text
 from ..models.bert import POSITIONS, Encoder, PreTraining
-from ..training import train_in_one_cycle
+from ..optim.one_cycle import train_in_one_cycle
 from . import labelling, sentiment, tagging
 from .labelling import Labelled
 from .language_model import vocabulary

@@ -15,7 +15,8 @@ from ..datasets import addition
 from ..models import seq2seq
 from ..models.seq2seq import Seq2Seq, Translator
 from ..models.transformer import TransformerTranslator
-from ..training import History, train_in_one_cycle
+from ..optim.one_cycle import train_in_one_cycle
+from ..training import History
 
 SEEDS = 3
 TRAIN = 45_000  # sums; with TEST a textbook's sizes:

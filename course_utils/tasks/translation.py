@@ -18,7 +18,8 @@ from ..models.attention import AttentionTranslator, alignment_error, weights_on_
 from ..models.gnmt import GNMT
 from ..models.seq2seq import LookingTranslator, Seq2Seq, Translator
 from ..models.transformer import TransformerTranslator
-from ..training import History, train_in_one_cycle
+from ..optim.one_cycle import train_in_one_cycle
+from ..training import History
 
 SEEDS = 3
 LENGTHS = range(3, 13)  # English words a sentence
