@@ -1,14 +1,23 @@
-"""Figures that turn: frames drawn beforehand, shown by a slider that works with and without a
-kernel."""
+"""Figures that turn: frames drawn beforehand, and sliders that need neither kernel nor network.
+
+An explorer is one piece of HTML with a few lines of script, so it turns by mouse and by keys in
+JupyterLab, in VS Code and in an exported page, before any cell has run.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import html
+import itertools
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from course_utils.plots import png, show
+from .pages.picture import picture, show_html
 
 MOST_FRAMES = 40
+Slider = tuple[str, Sequence[Any], int]  # name, values, position of the first frame
 
 
 def player(
@@ -22,74 +31,60 @@ def player(
     start: int = 0,
     start2: int = 0,
 ) -> None:
-    """Display the first frame as a plain figure, then the explorer: one slider a parameter, one
-    picture a setting.
+    """Display an explorer: one slider a parameter, one picture a setting.
 
     draw: (value) or, with `values2`, (value, value2) to a Figure. name, name2: what the sliders are
     called. start, start2: positions of the first frame. alt: what the pictures show, for who cannot
-    see them. All frames are drawn now; sliders and pictures are linked in the page itself
-    (`jslink`), so that they turn in JupyterLab, in exported HTML and without a kernel. Keep frames
-    few and small: each is stored in the notebook. Raises ValueError for no value, for more than 40
-    frames, and for a start outside the values."""
-    import ipywidgets as widgets
-    from IPython.display import display
+    see them; each frame's setting is added to it.
+    All frames are drawn now: keep them few and small. Where no HTML is shown, there is the first
+    frame as a plain figure.
+    Raises ValueError for no value, for more than 40 frames, and for a start outside the values.
+    """
+    sliders: list[Slider] = [(name, values, start)]
+    if values2 is not None:
+        sliders.append((name2, values2, start2))
+    settings = list(itertools.product(*(range(len(options)) for _, options, _ in sliders)))
+    if not 1 <= len(settings) <= MOST_FRAMES:
+        sizes = " x ".join(str(len(options)) for _, options, _ in sliders)
+        raise ValueError(f"an explorer has 1 to {MOST_FRAMES} frames; {sizes} were asked for")
+    for label, options, first in sliders:
+        if not 0 <= first < len(options):
+            raise ValueError(
+                f"the start of {label!r} is a position in its values, 0 to {len(options) - 1}; "
+                f"got {first}"
+            )
+    chosen = settings.index(tuple(first for *_, first in sliders))
+    tags, alts, plain = [], [], ""
+    for place, setting in enumerate(settings):
+        shown = [options[k] for (_, options, _), k in zip(sliders, setting)]
+        names = "; ".join(f"{label}: {value}" for (label, *_), value in zip(sliders, shown))
+        alts.append(f"{alt} {names}.")
+        tag, png = picture(draw(*shown), alts[-1], with_plain=place == chosen)
+        tags.append(tag)
+        plain = plain or png
+    hint = f" (Explorer: turn {' and '.join(label for label, *_ in sliders)}.)"
+    show_html(_page(sliders, tags, alts, chosen), plain, alts[chosen] + hint)
 
-    others: Sequence[Any] = [None] if values2 is None else values2
-    if not values or not others or len(values) * len(others) > MOST_FRAMES:
-        raise ValueError(
-            f"an explorer has 1 to {MOST_FRAMES} frames; {len(values)} x {len(others)} were"
-            " asked for"
+
+def _page(sliders: list[Slider], tags: list[str], alts: list[str], chosen: int) -> str:
+    """The sliders, the first frame, all frames as JSON, and the script that turns them."""
+    values = [list(map(str, options)) for _, options, _ in sliders]
+    sources = [tag.split('src="')[1].removesuffix('">') for tag in tags]
+    frames = json.dumps({"sources": sources, "alts": alts, "values": values}, ensure_ascii=False)
+    frames = frames.replace("</", "<\\/")  # text that would end the script
+    identity = "explorer-" + hashlib.sha256("".join(alts).encode()).hexdigest()[:12]
+    script = (Path(__file__).parent / "pages" / "explorer.js").read_text("utf-8")
+    controls = []
+    for number, (name, options, start) in enumerate(sliders):
+        label, value = html.escape(name), html.escape(str(options[start]))
+        controls.append(
+            f'<label style="display: block">{label} <input type="range" min="0" step="1" '
+            f'max="{len(options) - 1}" value="{start}" data-number="{number}" aria-label="{label}" '
+            f'aria-valuetext="{value}" data-lm-suppress-shortcuts="true" '  # keys are the slider's
+            f'style="width: 320px; vertical-align: middle"> <output>{value}</output></label>'
         )
-    if not (0 <= start < len(values) and 0 <= start2 < len(others)):
-        raise ValueError(
-            f"start must be a position in values (0 to {len(values) - 1}), start2 in values2 (0 to"
-            f" {len(others) - 1})"
-        )
-
-    def frame(one: Any, two: Any) -> Any:
-        return draw(one) if values2 is None else draw(one, two)
-
-    show(frame(values[start], others[start2]), alt)
-
-    def stack(children: list[Any], position: int) -> Any:
-        return widgets.Stack(children, selected_index=position)
-
-    def picture(one: Any, two: Any) -> Any:
-        return widgets.Image(value=png(frame(one, two)), format="png", layout={"max_width": "100%"})
-
-    def slider(options: Sequence[Any], label: str, position: int) -> Any:
-        labels = [(str(option), number) for number, option in enumerate(options)]
-        style, layout = {"description_width": "initial"}, {"width": "440px"}
-        return widgets.SelectionSlider(
-            options=labels,
-            index=position,
-            description=label,
-            continuous_update=True,
-            style=style,
-            layout=layout,
-        )
-
-    main = slider(values, name, start)
-    controls = [main]
-    if values2 is None:
-        pictures = stack([picture(value, None) for value in values], start)
-    else:
-        second = slider(others, name2, start2)
-        controls.append(second)
-        rows = [stack([picture(value, other) for other in others], start2) for value in values]
-        for row in rows:
-            widgets.jslink((second, "index"), (row, "selected_index"))
-        pictures = stack(rows, start)
-    widgets.jslink((main, "index"), (pictures, "selected_index"))
-    box = widgets.VBox([*controls, pictures])
-    data = {
-        "application/vnd.jupyter.widget-view+json": {
-            "version_major": 2,
-            "version_minor": 0,
-            "model_id": box.model_id,
-        }
-    }
-    display(
-        {**data, "text/plain": f"Explorer: turn {name}{' and ' + name2 if name2 else ''}."},
-        raw=True,
-    )  # type: ignore[no-untyped-call]
+    return (
+        f'<figure id="{identity}" style="margin: 0">{"".join(controls)}{tags[chosen]}'
+        f'<script type="application/json">{frames}</script>'
+        f"<script>{script.replace('EXPLORER', identity)}</script></figure>"
+    )
