@@ -1,0 +1,1 @@
+"""The lessons' drawings, made with `diagrams`: one function a picture."""
