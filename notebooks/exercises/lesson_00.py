@@ -1,340 +1,343 @@
-"""Lesson 00, start here: checks, hints, solutions and typical wrong answers of its exercises."""
+"""Exercises of lesson 00: Start here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 
-from course_utils.exercises import Exercise, Wrong
-from course_utils.grammar import Pair, sample
-from course_utils.text import PAD
+from course_utils.grading import ask, exercise
+from course_utils.grammar import sample
+from course_utils.text import EOS, PAD
 
-Words = Sequence[str]
-
-
-# ---- 0.1 the shape of a padded batch ---------------------------------------------------------------------------
-
-SENTENCES = ("dogs run", "the girl loves the piano", "this cake rots")
-
-
-def check_shape(answer: Any) -> str:
-    shape, padding = answer
-    rows = [len(sentence.split()) + 1 for sentence in SENTENCES]
-    right = (len(rows), max(rows))
-    if shape == right[::-1]:
-        raise Wrong(f"{shape} has the axes the wrong way round: a batch comes first, so it is (N, T)")
-    if shape == (right[0], right[1] - 1):
-        raise Wrong("T counts the words of the longest sentence, but each sentence is ended by <eos>, which needs a place too")
-    if shape == (right[0], right[1] + 1):
-        raise Wrong("T is one too many: English is only ended by <eos>; <sos> is for the side that is written, Korean")
-    if not (isinstance(shape, tuple) and len(shape) == 2):
-        raise Wrong("a shape is a tuple of two numbers here, such as (4, 7): sentences, then steps")
-    if shape != right:
-        raise Wrong(f"N = {shape[0]}, T = {shape[1]} is not it: count the sentences for N, the longest one with its <eos> for T")
-    if padding == sum(rows):
-        raise Wrong("that is the number of real tokens; the padding is what remains of the N x T places")
-    if padding != right[0] * right[1] - sum(rows):
-        raise Wrong(f"{padding} places of padding is not it: take the real tokens, <eos> included, from the N x T places")
-    return f"{right[0]} sentences in {right[1]} steps; a mask will tell the {padding} places of padding from the {sum(rows)} real ones."
-
-
-# ---- 0.2 what kind of task ---------------------------------------------------------------------------------------
-
-TASKS = ("sentiment", "caption", "tagging", "translation", "spam", "summary")
-SHAPES = ("many-to-one", "one-to-many", "aligned", "sequence-to-sequence", "many-to-one", "sequence-to-sequence")
-KINDS = ("NLU", "NLG", "NLU", "both", "NLU", "both")
-
-
-def check_kinds(answer: Any) -> str:
-    given = [str(word).strip() for word in answer]
-    if len(given) != len(TASKS) * 2:
-        raise Wrong(f"{len(TASKS)} tasks need {len(TASKS)} shapes and {len(TASKS)} kinds; {len(given)} answers came")
-    for words, allowed in ((given[: len(TASKS)], set(SHAPES)), (given[len(TASKS) :], set(KINDS))):
-        for word in words:
-            if word not in allowed:
-                raise Wrong(f"{word!r} is none of the words to choose from: {', '.join(sorted(allowed))}")
-    for task, mine, right in zip(TASKS, given, SHAPES):
-        if mine == right:
-            continue
-        if {mine, right} == {"aligned", "sequence-to-sequence"}:
-            raise Wrong(f"{task}: aligned means exactly one output for each input, at the same step; ask whether the lengths may differ")
-        if {mine, right} == {"one-to-many", "many-to-one"}:
-            raise Wrong(f"{task}: the name says input first, then output: one-to-many has one input and a sequence as output")
-        raise Wrong(f"{task} is not {mine}: ask how many inputs come in one after the other, and how many outputs go out")
-    for task, mine, right in zip(TASKS, given[len(TASKS) :], KINDS):
-        if mine == right:
-            continue
-        if right == "both":
-            raise Wrong(f"{task} is more than {mine}: a text must be understood before another text can be written")
-        if mine == "both":
-            reason = "its input is a picture, and no text is read" if right == "NLG" else "its output is labels, and no text is written"
-            raise Wrong(f"{task} is not both: {reason}")
-        raise Wrong(f"{task} is not {mine}: understanding (NLU) reads text, generation (NLG) writes it")
-    return "you know the four shapes of lesson 01, and that translation needs both, understanding and generation."
-
-
-# ---- 0.3 Korean word order ---------------------------------------------------------------------------------------
-
-PLAIN = {"DET", "PRON", "ADJ", "NOUN", "VERB", "ADV"}
+EXERCISES = {}
 
 
 @cache
-def plain_pairs(adverbs: bool) -> tuple[Pair, ...]:
-    """Main clauses with an object, without negation and without anything behind a noun."""
-    tags = PLAIN if adverbs else PLAIN - {"ADV"}
-    chosen = []
-    for pair in sample(12_000, seed=31):
-        names = [tag for tag in pair.tags if tag in ("NOUN", "VERB")]
-        if set(pair.tags) <= tags and names == ["NOUN", "VERB", "NOUN"] and not {"never", "not", "that"} & set(pair.english):
-            chosen.append(pair)
-    return tuple(chosen[:300])
+def plain_pairs():
+    """English words to their pair: 100 main clauses with an object, without negation and without
+    anything behind a noun, those with an adverb first."""
+    plain = {"DET", "PRON", "ADJ", "NOUN", "VERB", "ADV"}
+    pairs = []
+    for pair in sample(1500, seed=31):
+        main = [tag for tag in pair.tags if tag in ("NOUN", "VERB")] == ["NOUN", "VERB", "NOUN"]
+        if main and set(pair.tags) <= plain and not {"never", "not", "that"} & set(pair.english):
+            pairs.append(pair)
+    pairs.sort(key=lambda pair: "ADV" not in pair.tags)
+    return {pair.english: pair for pair in pairs[:100]}
 
 
-def korean_order(pair: Pair) -> list[str]:
-    """The English words, each at the place of its Korean word."""
-    return [pair.english[i] for i, _ in sorted(pair.alignment, key=lambda link: link[1])]
+# 0.1 The shape of a padded batch
+
+EXERCISES["0.1"] = exercise(
+    ((3, 6), 5),
+    None,
+    others={
+        "no position for eos": (
+            ((3, 5), 5),
+            (
+                "T counts the words of the longest sentence, but each sentence ends with <eos>,"
+                " which needs a position too"
+            ),
+        ),
+        "axes exchanged": (
+            ((6, 3), 5),
+            "(6, 3) has the axes the wrong way round: the batch comes first, so it is (N, T)",
+        ),
+        "sos as well": (
+            ((3, 7), 5),
+            (
+                "T is one too many: English only gets <eos> at its end; <sos> is for the side that"
+                " is written, Korean"
+            ),
+        ),
+        "real tokens": (
+            ((3, 6), 13),
+            "13 is the number of real tokens; the padding is what remains of the N x T positions",
+        ),
+        "padding as if nothing had an eos": ((3, 6), 8),
+    },
+    names=("the shape", "the padding"),
+    otherwise=(
+        "N counts the sentences, T the tokens of the longest one with its <eos>; for the padding"
+        " subtract the real tokens, <eos> included, from the N x T positions"
+    ),
+    hint=(
+        "Count the tokens of each sentence with its <eos>. The longest gives T; the others are"
+        " filled up to it."
+    ),
+    praise=(
+        "3 sentences in 6 steps; a mask will tell the 5 positions of padding from the 13 real ones."
+    ),
+    text=(
+        "Lengths with <eos>: 3, 6, 4. So (N, T) = (3, 6), 18 positions, 13 real tokens and 5"
+        " positions of padding:\n((3, 6), 5)"
+    ),
+)
 
 
-def verb_last(words: Words, tags: Words) -> list[str]:
-    """The words in Korean order: what belongs to the verb (its adverb, then the verb) goes to the end."""
+# 0.2 What kind of task
+
+TASKS = {
+    "sentiment": ("many-to-one", "NLU"),
+    "caption": ("one-to-many", "NLG"),
+    "tagging": ("aligned", "NLU"),
+    "translation": ("sequence-to-sequence", "both"),
+    "spam": ("many-to-one", "NLU"),
+    "summary": ("sequence-to-sequence", "both"),
+}
+SHAPES, KINDS = zip(*TASKS.values())
+
+
+def wrong_word(given, got, right):
+    number = next(n for n, (word, true) in enumerate(zip(got, right)) if word != true)
+    task, words = [*TASKS][number % len(TASKS)], SHAPES if number < len(TASKS) else KINDS
+    if got[number] not in words:
+        choice = ", ".join(sorted(set(words)))
+        return f"{got[number]!r} is none of the words to choose from: {choice}"
+    return f"{task} is not {got[number]}: {reason({got[number], right[number]}, right[number])}"
+
+
+def reason(pair, true):
+    if pair == {"aligned", "sequence-to-sequence"}:
+        return (
+            "aligned means exactly one output for each input, at the same step; ask whether the"
+            " lengths may differ"
+        )
+    if pair == {"one-to-many", "many-to-one"}:
+        return (
+            "the name says input first, then output: one-to-many has one input and a sequence as"
+            " output"
+        )
+    if true in SHAPES:
+        return "ask how many inputs come in one after the other, and how many outputs go out"
+    if true == "both":
+        return "a text must be understood before another text can be written, so it is both"
+    if pair == {"both", "NLG"}:
+        return "its input is a picture, and no text is read"
+    if pair == {"both", "NLU"}:
+        return "its output is labels, and no text is written"
+    return "understanding (NLU) reads text, generation (NLG) writes it"
+
+
+EXERCISES["0.2"] = exercise(
+    (*SHAPES, *KINDS),
+    None,
+    others={
+        "tagging as sequence-to-sequence": [*SHAPES[:2], SHAPES[3], *SHAPES[3:], *KINDS],
+        "caption and sentiment exchanged": ["one-to-many", "many-to-one", *SHAPES[2:], *KINDS],
+        "summary has one output": [*SHAPES[:5], "many-to-one", *KINDS],
+        "translation is generation only": [*SHAPES, *KINDS[:3], "NLG", *KINDS[4:]],
+        "NLU and NLG exchanged": [*SHAPES, "NLG", *KINDS[1:]],
+        "a word of its own": [*SHAPES[:2], "N:N", *SHAPES[3:], *KINDS],
+        "caption is both": [*SHAPES, "NLU", "both", *KINDS[2:]],
+        "spam filter is both": [*SHAPES, *KINDS[:4], "both", KINDS[5]],
+    },
+    names=[*TASKS, *TASKS],
+    otherwise=wrong_word,
+    hint=(
+        "Ask twice: what comes in (one thing, or a sequence), and what goes out (one thing, a"
+        " sequence of the same length, or of any length)? Then: is text read, written, or both?"
+    ),
+    praise=(
+        "you know the four shapes of lesson 01, and that translation needs both, understanding and"
+        " generation."
+    ),
+    text="\n".join(f"{task:12} {shape:21} {kind}" for task, (shape, kind) in TASKS.items()),
+)
+
+
+# 0.3 Korean word order
+
+
+def verb_last(words, tags):
     front = [word for word, tag in zip(words, tags) if tag not in ("ADV", "VERB")]
     back = [word for word, tag in zip(words, tags) if tag in ("ADV", "VERB")]
     return front + back
 
 
-def check_order(answer: Callable[[Words, Words], Any]) -> str:
-    for pair in plain_pairs(adverbs=True):
-        given, right = answer(pair.english, pair.tags), korean_order(pair)
-        if isinstance(given, str):
-            raise Wrong("your function gives one text; a list of words is wanted, so leave the words apart")
-        got = list(given)
-        if got == right:
-            continue
-        english, told = list(pair.english), f"'{' '.join(pair.english)}' becomes '{' '.join(got)}'"
-        verb = english[pair.tags.index("VERB")]
-        if sorted(got) != sorted(english):
-            raise Wrong(f"{told}: {len(english)} words went in, so the same {len(english)} words must come out, in another order")
-        if got == english:
-            raise Wrong(f"{told}: that is the English order still; in Korean the verb stands last")
-        if got == english[::-1]:
-            raise Wrong(f"{told}: Korean is not English backwards; subject before object stays, only the verb moves")
-        if got[-1] != verb:
-            raise Wrong(f"{told}: the verb '{verb}' must be the last word")
-        if "ADV" in pair.tags:
-            raise Wrong(f"{told}: an adverb stays directly before its verb, so it moves to the end with it: '{' '.join(right)}'")
-        raise Wrong(f"{told}: only the verb moves, all other words keep their order: '{' '.join(right)}'")
-    return "one rule puts every plain sentence with an object into Korean order. Relative clauses and negation need more rules."
+def as_list(answer, *given):
+    got = ask(answer, *given)
+    return list(got) if isinstance(got, np.ndarray) else got
 
 
-def order_without_adverb(words: Words, tags: Words) -> list[str]:
-    return [w for w, tag in zip(words, tags) if tag != "VERB"] + [w for w, tag in zip(words, tags) if tag == "VERB"]
+def aligned_order(words, tags):
+    """The English words, each at the position of its Korean word."""
+    links = plain_pairs()[words].alignment
+    return [words[i] for i, _ in sorted(links, key=lambda link: link[1])]
 
 
-def order_loses_adverb(words: Words, tags: Words) -> list[str]:
-    return [w for w, tag in zip(words, tags) if tag not in ("ADV", "VERB")] + [w for w, tag in zip(words, tags) if tag == "VERB"]
+EXERCISES["0.3"] = exercise(
+    verb_last,
+    lambda: [(pair.english, pair.tags) for pair in plain_pairs().values()],
+    """
+English order: `front + back` -> `list(words)`
+    that is still the English order; in Korean the verb stands last
+backwards: `front + back` -> `list(words)[::-1]`
+    Korean is not English backwards; subject before object stays, only the verb moves
+verb first: `not in ("ADV", "VERB")` -> `!= "VERB"` `tag in ("ADV", "VERB")` -> `tag == "VERB"`
+    `front + back` -> `back + front`
+    the verb must be the last word; yours puts it first
+adverb left behind: `not in ("ADV", "VERB")` -> `!= "VERB"`
+    `tag in ("ADV", "VERB")` -> `tag == "VERB"`
+    an adverb stays directly before its verb, so it moves to the end with it
+adverb last: `front + back` -> `front + back[::-1]`
+    the verb must be the last word, and its adverb stands directly before it
+adverb lost: `tag in ("ADV", "VERB")` -> `tag == "VERB"`
+    the adverb is lost: the words that went in must all come out, in another order
+""",
+    others={
+        "one text": (
+            lambda words, tags: " ".join(verb_last(words, tags)),
+            (
+                "your function gives one text; it should give a list of words, so leave the words"
+                " apart"
+            ),
+        )
+    },
+    otherwise="Only the verb and its adverb move; all other words keep their order",
+    use=as_list,
+    truth=aligned_order,
+    hint=(
+        "Go through words and tags together. Which tags move to the end, and in which order do they"
+        " stand there?"
+    ),
+    praise=(
+        "one rule puts every plain sentence with an object into Korean order. Relative clauses and"
+        " negation need more rules."
+    ),
+)
 
 
-def order_verb_first(words: Words, tags: Words) -> list[str]:
-    return [w for w, tag in zip(words, tags) if tag == "VERB"] + [w for w, tag in zip(words, tags) if tag != "VERB"]
+# 0.4 Find the bug: a score that counts padding
 
 
-# ---- 0.4 find the bug: a score that counts padding --------------------------------------------------------------
-
-def word_accuracy(predicted: np.ndarray, true: np.ndarray) -> float:
-    """Share of the true tokens (the words and <eos>) that are predicted at their place. Both (N, T)."""
+def word_accuracy(predicted, true):
     real = true != PAD  # (N, T)
-    return float((predicted == true)[real].mean())
+    hits = (predicted == true) & real
+    return float(hits.sum() / real.sum())
 
 
-def check_score(answer: Callable[[np.ndarray, np.ndarray], Any]) -> str:
-    rng = np.random.default_rng()
-    for _ in range(20):
-        n, steps = int(rng.integers(3, 8)), int(rng.integers(6, 11))
-        lengths = rng.integers(1, steps - 2, size=n)
-        true = np.where(np.arange(steps) < lengths[:, None], rng.integers(3, 9, size=(n, steps)), PAD)
+def score_cases():
+    rng = np.random.default_rng(4)
+    for n, steps in ((3, 8), (6, 9), (5, 11)):
+        ends = rng.integers(1, steps - 2, size=(n, 1))
+        place = np.arange(steps)
+        true = np.where(place < ends, rng.integers(4, 9, size=(n, steps)), PAD)
+        true = np.where(place == ends, EOS, true)
         wrong = rng.random((n, steps)) < 0.4
-        predicted = np.where(wrong, rng.integers(9, 12, size=(n, steps)), true)  # also writes on where padding should be
-        predicted[0, lengths[0] - 1 :] = PAD  # and stops too early once
-        hit, real = predicted == true, true != PAD
-        right = float(hit[real].mean())
-        got = answer(predicted.copy(), true.copy())
-        if np.ndim(got) != 0:
-            raise Wrong(f"one number is wanted for the whole batch; yours has the shape {np.shape(got)}")
-        if np.isclose(float(got), right):
-            continue
-        guesses = {
-            "padding still counts: where both have <pad> you call it right. Leave the places out at which `true` is <pad>": hit.mean(),
-            "padding is no hit any more, but you still divide by all N x T places; divide by the number of true tokens": hit[real].sum() / hit.size,
-            "your mask comes from `predicted`: a model that stops early then hides the words that it left out. Take it from `true`":
-                hit[predicted != PAD].mean(),
-            "you leave out a place when either of the two is <pad>: a word that was left out must count as an error":
-                hit[real & (predicted != PAD)].mean(),
-            "you average the sentences' shares: a word in a short sentence then weighs more. Divide all hits by all true tokens":
-                np.mean([hit[row][real[row]].mean() for row in range(n)]),
-            "that is the share of whole sentences that are right; the question is about single tokens":
-                np.mean([hit[row][real[row]].all() for row in range(n)]),
-            "that is the share of errors; the share of hits is wanted": 1 - right,
-        }  # fmt: skip
-        for message, value in guesses.items():
-            if np.isclose(float(got), value):
-                raise Wrong(message)
-        raise Wrong(f"on a random batch the score is {float(got):.3f} and should be {right:.3f}: hits among true tokens / true tokens")
-    return "padding earns nothing now. The empty translator falls to the 0 that it deserves."
+        # also writes on where padding should be, and stops too early once
+        predicted = np.where(wrong, rng.integers(9, 12, size=(n, steps)), true)
+        predicted[0, ends[0, 0] :] = PAD
+        yield predicted, true
 
 
-# ---- 0.5 an evening: translation by rules -----------------------------------------------------------------------
+EXERCISES["0.4"] = exercise(
+    word_accuracy,
+    score_cases,
+    """
+padding counts: ` & real` -> `` `real.sum()` -> `real.size`
+    padding still counts: where both have <pad> you call it right. Leave out the positions at which
+    `true` is <pad>
+divided by all: `real.sum()` -> `real.size`
+    padding is no hit any more, but you still divide by all N x T positions; divide by the number of
+    true tokens
+mask of the prediction: `true != PAD` -> `predicted != PAD`
+    your mask comes from `predicted`: a model that stops early then hides the words that it left
+    out. Take it from `true`
+either is padding: `true != PAD` -> `(true != PAD) & (predicted != PAD)`
+    you leave out a position when either of the two is <pad>: a word that was left out must count as
+    an error
+eos left out: `true != PAD` -> `(true != PAD) & (true != EOS)`
+    you leave out <eos> as well; it is a token that the model must predict, so it counts
+mean of sentences: `hits.sum() / real.sum()` -> `(hits.sum(axis=1) / real.sum(axis=1)).mean()`
+    you average the sentences' shares: a word in a short sentence then weighs more. Divide all hits
+    by all true tokens
+whole sentences: `hits.sum() / real.sum()` -> `(hits == real).all(axis=1).mean()`
+    that is the share of whole sentences that are right; the question is about single tokens
+errors: `predicted == true` -> `predicted != true`
+    that is the share of errors; the share of hits is asked for
+""",
+    otherwise=(
+        "It is the number of hits among the true tokens, divided by the number of true tokens"
+    ),
+    hint=(
+        "Make a mask (N, T) that is True at the true tokens, and take the mean of the hits under"
+        " that mask alone."
+    ),
+    praise="padding earns nothing now. The empty translator falls to the 0 that it deserves.",
+)
 
-Lexicon = dict[tuple[str, str], str]
+
+# 0.5 Translation by rules
 
 
-@cache
-def plain_lexicon() -> Lexicon:
-    """(English word, its tag) -> Korean word, nouns without their particle."""
-    found: Lexicon = {}
-    for pair in plain_pairs(adverbs=True):
-        for i, j in pair.alignment:
-            korean = pair.korean[j][:-1] if pair.tags[i] == "NOUN" else pair.korean[j]
-            found[pair.english[i], pair.tags[i]] = korean
-    return found
-
-
-def rules(words: Words, tags: Words, lexicon: Lexicon) -> list[str]:
-    """Korean by rules: verb last; 은/는 behind the subject, 을/를 behind the object, by the noun's last sound."""
-    verb = list(tags).index("VERB")
+def rules(words, tags, lexicon):
     front, back = [], []
-    for place, (word, tag) in enumerate(zip(words, tags)):
+    after_consonant, after_vowel = "은", "는"  # of the subject
+    for word, tag in zip(words, tags):
         korean = lexicon[word, tag]
+        if tag == "VERB":
+            after_consonant, after_vowel = "을", "를"  # of the object, which follows
         if tag == "NOUN":
-            closed = (ord(korean[-1]) - ord("가")) % 28 != 0  # the last syllable ends in a consonant
-            korean += ("은" if closed else "는") if place < verb else ("을" if closed else "를")
+            final = (ord(korean[-1]) - ord("가")) % 28  # 0: the last syllable ends in a vowel
+            korean += after_consonant if final else after_vowel
         (back if tag in ("ADV", "VERB") else front).append(korean)
     return front + back
 
 
-def check_rules(answer: Callable[[Words, Words, Lexicon], Any]) -> str:
-    lexicon, pairs = plain_lexicon(), plain_pairs(adverbs=True)
-    for pair in pairs:
-        given, right = answer(pair.english, pair.tags, dict(lexicon)), list(pair.korean)
-        if isinstance(given, str):
-            raise Wrong("your function gives one text; a list of Korean words is wanted, so leave the words apart")
-        got = list(given)
-        if got == right:
-            continue
-        told = f"'{' '.join(pair.english)}' becomes '{' '.join(map(str, got))}', and right is '{' '.join(right)}'"
-        bare = [lexicon[word, tag] for word, tag in zip(pair.english, pair.tags)]
-        if any(word not in lexicon.values() and word[:-1] not in lexicon.values() for word in map(str, got)):
-            raise Wrong(f"{told}. A word in yours is not from the lexicon: look it up as lexicon[word, tag]")
-        if sorted(got) == sorted(right) and [word[:-1] for word in got] != [word[:-1] for word in right]:
-            raise Wrong(f"{told}. The words are all right, their order is not: adverb and verb go to the end")
-        if sorted(got) == sorted(bare):
-            raise Wrong(f"{told}. The nouns have no particle: the subject wants 은 or 는, the object 을 or 를")
-        if len(got) != len(right):
-            raise Wrong(f"{told}. It has {len(got)} words, and should have {len(right)}: one for each English word")
-        swap = str.maketrans("은는을를", "는은를을")
-        roles = str.maketrans("은는을를", "을를은는")
-        for mine, true in zip(got, right):
-            if mine == true:
-                continue
-            if mine[:-1] == true[:-1] and mine[-1].translate(swap) == true[-1]:
-                raise Wrong(f"{told}. {true[:-1]} wants the other form: 은 and 을 after a final consonant, 는 and 를 after a vowel")
-            if mine[:-1] == true[:-1] and mine[-1].translate(roles) == true[-1]:
-                raise Wrong(f"{told}. 은/는 marks the subject (before the verb in English), 을/를 the object (behind it)")
-            raise Wrong(f"{told}. The first difference is {mine}, where {true} should stand")
-    return f"your rules translate all of {len(pairs)} plain sentences. Now count the rules that negation and relative clauses would need."
+def rules_cases():
+    """Each with its lexicon: (English word, tag) to Korean word, nouns without particle."""
+    for pair in plain_pairs().values():
+        lexicon = {}
+        for i, j in pair.alignment:
+            noun = pair.tags[i] == "NOUN"
+            lexicon[pair.english[i], pair.tags[i]] = pair.korean[j][: -1 if noun else None]
+        yield pair.english, pair.tags, lexicon
 
 
-def rules_with(order: Callable[[Words, Words], list[str]], subject: str, object_: str) -> Callable[[Words, Words, Lexicon], list[str]]:
-    """A typical wrong answer: one fixed pair of forms (consonant, vowel) for each role, and an order."""
-
-    def wrong(words: Words, tags: Words, lexicon: Lexicon) -> list[str]:
-        verb, korean = list(tags).index("VERB"), {}
-        for place, (word, tag) in enumerate(zip(words, tags)):
-            found = lexicon[word, tag]
-            forms = (subject if place < verb else object_) if tag == "NOUN" else ""
-            closed = (ord(found[-1]) - ord("가")) % 28 != 0
-            korean[str(place)] = found + (forms[0 if closed else -1] if forms else "")
-        return [korean[place] for place in order([str(place) for place in range(len(words))], tags)]
-
-    return wrong
-
-
-def same_order(words: Words, tags: Words) -> list[str]:
-    return list(words)
-
-
-EXERCISES: dict[str, Exercise] = {
-    "0.1": Exercise(
-        check_shape,
-        "Count the tokens of each sentence with its <eos>. The longest gives T; the others are filled up to it.",
-        ((3, 6), 5),
-        {
-            "no place for eos": ((3, 5), 5),
-            "axes exchanged": ((6, 3), 5),
-            "sos as well": ((3, 7), 5),
-            "real tokens": ((3, 6), 13),
-            "padding as if nothing had an eos": ((3, 6), 8),
-        },
-        text="Lengths with <eos>: 3, 6, 4. So (N, T) = (3, 6), 18 places, 13 real tokens and 5 places of padding:\n((3, 6), 5)",
-    ),
-    "0.2": Exercise(
-        check_kinds,
-        "Ask twice: what comes in (one thing, or a sequence), and what goes out (one thing, a sequence of the same length, or of any length)? "
-        "Then: is text read, written, or both?",
-        [*SHAPES, *KINDS],
-        {
-            "tagging as sequence-to-sequence": [*SHAPES[:2], "sequence-to-sequence", *SHAPES[3:], *KINDS],
-            "caption and sentiment exchanged": ["one-to-many", "many-to-one", *SHAPES[2:], *KINDS],
-            "translation is generation only": [*SHAPES, *KINDS[:3], "NLG", *KINDS[4:]],
-            "NLU and NLG exchanged": [*SHAPES, "NLG", *KINDS[1:]],
-            "a word of its own": [*SHAPES[:2], "N:N", *SHAPES[3:], *KINDS],
-            "spam filter is both": [*SHAPES, *KINDS[:4], "both", KINDS[5]],
-        },
-        text="\n".join(f"{task:12} {shape:21} {kind}" for task, shape, kind in zip(TASKS, SHAPES, KINDS)),
-    ),
-    "0.3": Exercise(
-        check_order,
-        "Go through words and tags together. Which tags move to the end, and in which order do they stand there?",
-        verb_last,
-        {
-            "English order": same_order,
-            "backwards": lambda words, tags: list(words)[::-1],
-            "verb first": order_verb_first,
-            "adverb forgotten at its place": order_without_adverb,
-            "adverb lost": order_loses_adverb,
-            "one text": lambda words, tags: " ".join(verb_last(words, tags)),
-        },
-    ),
-    "0.4": Exercise(
-        check_score,
-        "Make a mask (N, T) that is True at the true tokens, and take the mean of the hits under that mask alone.",
-        word_accuracy,
-        {
-            "padding counts": lambda predicted, true: float((predicted == true).mean()),
-            "mask of the prediction": lambda predicted, true: float((predicted == true)[predicted != PAD].mean()),
-            "divided by all places": lambda predicted, true: float(((predicted == true) & (true != PAD)).sum() / true.size),
-            "mean of sentences": lambda predicted, true: float(
-                np.mean([(p == t)[t != PAD].mean() for p, t in zip(predicted, true)])
+EXERCISES["0.5"] = exercise(
+    rules,
+    rules_cases,
+    """
+no particles: `korean += after_consonant if final else after_vowel` -> `pass`
+    the nouns have no particle: the subject needs 은 or 는, the object 을 or 를
+English order: `(back if tag in ("ADV", "VERB") else front)` -> `front`
+    the words are all right, their order is not: adverb and verb go to the end
+adverb left behind: `tag in ("ADV", "VERB")` -> `tag == "VERB"`
+    the words are all right, but the adverb goes to the end too, directly before the verb
+one form for all: ` if final else after_vowel` -> ``
+    these are the forms after a final consonant, 은 and 을; a noun that ends in a vowel needs the
+    other form, 는 or 를
+forms exchanged: `if final` -> `if not final`
+    a noun needs the other form: 은 and 을 stand after a final consonant, 는 and 를 after a vowel
+roles exchanged: `"은", "는"` -> `"을", "를"` `"을", "를"  # of the o` -> `"은", "는"  # of the o`
+    은/는 marks the subject (before the verb in English), 을/를 the object (after the verb)
+verb left out: `front + back` -> `(front + back)[:-1]`
+    a word is missing: there is one Korean word for each English word, and yours leaves out the verb
+""",
+    others={
+        "not from the lexicon": (
+            lambda words, tags, lexicon: verb_last(words, tags),
+            "a word in yours is not from the lexicon: look it up as lexicon[word, tag]",
+        ),
+        "one text": (
+            lambda words, tags, lexicon: " ".join(rules(words, tags, lexicon)),
+            (
+                "your function gives one text; it should give a list of Korean words, so leave the"
+                " words apart"
             ),
-            "errors": lambda predicted, true: float((predicted != true)[true != PAD].mean()),
-            "whole sentences": lambda predicted, true: float(((predicted == true) | (true == PAD)).all(axis=1).mean()),
-        },
+        ),
+    },
+    use=as_list,
+    truth=lambda words, tags, lexicon: list(plain_pairs()[words].korean),
+    hint=(
+        "Start from 0.3. Where a noun stands in the English sentence, before or after the verb,"
+        " tells its particle; (ord(syllable) - ord('가')) % 28 is 0 for a syllable that ends in a"
+        " vowel."
     ),
-    "0.5": Exercise(
-        check_rules,
-        "Start from 0.3. Where a noun stands in the English sentence, before or behind the verb, tells its particle; "
-        "(ord(syllable) - ord('가')) % 28 is 0 for a syllable that ends in a vowel.",
-        rules,
-        {
-            "no particles": rules_with(verb_last, "", ""),
-            "English order": rules_with(same_order, "은는", "을를"),
-            "one form for all": rules_with(verb_last, "은은", "을을"),
-            "roles exchanged": rules_with(verb_last, "을를", "은는"),
-            "not from the lexicon": lambda words, tags, lexicon: verb_last(words, tags),
-            "one text": lambda words, tags, lexicon: " ".join(rules(words, tags, lexicon)),
-            "verb left out": lambda words, tags, lexicon: rules(words, tags, lexicon)[:-1],
-        },
+    praise=(
+        "your rules translate all 100 plain sentences. Now count the rules that negation and"
+        " relative clauses would need."
     ),
-}  # fmt: skip
+)

@@ -1,286 +1,274 @@
-"""Lesson 06, language models: checks, hints, solutions and typical wrong answers of its exercises."""
+"""Exercises of lesson 06: language models and generation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from course_utils import text
-from course_utils.exercises import Exercise, Wrong
+from course_utils.grading import Wrong, exercise
+from course_utils.proofs import numbers
 
-Array = NDArray[Any]
+EXERCISES = {}
 
-
-def same(a: Any, b: Any) -> bool:
-    """Whether two arrays have one shape and the same numbers."""
-    return np.shape(a) == np.shape(b) and bool(np.allclose(np.asarray(a, float), b))
+# 6.1 Perplexity
 
 
-# ---- 6.1 perplexity ----------------------------------------------------------------------------------------------
-
-
-def right_perplexity(probabilities: Array) -> float:
+def perplexity_of(probabilities):
     return float(np.exp(-np.log(probabilities).mean()))
 
 
-def check_perplexity(answer: Callable[[Array], float]) -> str:
-    rng = np.random.default_rng(61)
-    for count in (1, 4, 9):
-        p = rng.uniform(0.01, 0.9, count)
-        nats = -np.log(p).mean()
-        given = answer(p.copy())
-        if np.shape(given) != ():
-            raise Wrong(f"a perplexity is one number; yours has the shape {np.shape(given)}")
-        if same(given, np.exp(nats)):
-            continue
-        if same(given, nats):
-            raise Wrong("that is the cross-entropy in nats; the perplexity is its exponential")
-        if same(given, np.exp(-nats)):
-            raise Wrong("that is the geometric mean of the probabilities; a minus sign is missing in the exponent")
-        if same(given, 1 / np.prod(p)):
-            raise Wrong("that grows with the number of tokens: take the mean of the -ln p, not the sum")
-        if same(given, 1 / p.mean()) or same(given, (1 / p).mean()):
-            raise Wrong("the mean must be taken of the logarithms, not of the probabilities or of their inverses")
-        if same(given, np.exp(nats / np.log(2))) or same(given, 2**nats):
-            raise Wrong("bits and nats are mixed: exp goes with ln, 2** goes with log2; the result is then the same")
-        raise Wrong(f"for the probabilities {p.round(3)} it is {np.exp(nats):.3f}, yours is {float(given):.3f}")
-    return "the perplexity is the inverse of the geometric mean: equal to V for a model that gives each of V words 1/V."
+EXERCISES["6.1"] = exercise(
+    perplexity_of,
+    lambda: [(np.random.default_rng(61).uniform(0.01, 0.9, count),) for count in (4, 9, 1)],
+    """
+nats: `np.exp(-np.log(probabilities).mean())` -> `-np.log(probabilities).mean()`
+    that is the cross-entropy in nats; the perplexity is its exponential
+sign lost: `-np.log` -> `np.log`
+    that is the geometric mean of the probabilities; a minus sign is missing in the exponent
+sum, not mean: `.mean()` -> `.sum()`
+    that grows with the number of tokens: take the mean of the -ln p, not the sum
+mean of probabilities: `np.exp(-np.log(probabilities).mean())` -> `1 / probabilities.mean()`
+    take the mean of the logarithms, not of the probabilities
+mean of inverses: `np.exp(-np.log(probabilities).mean())` -> `(1 / probabilities).mean()`
+    take the mean of the logarithms, not of the inverse probabilities
+bits under exp: `np.log(` -> `np.log2(`
+    bits and nats are mixed: exp goes with ln, and 2** goes with log2; the result is then the same
+nats under 2: `np.exp(` -> `2 ** (`
+    nats and bits are mixed: ln goes with exp, and log2 goes with 2**; the result is then the same
+""",
+    others={"one for each token": lambda probabilities: 1 / probabilities},
+    hint=(
+        "First the surprise of each token, -ln p; then one mean over them; then back from the"
+        " logarithm."
+    ),
+    praise=(
+        "the perplexity is the inverse of the geometric mean: equal to V for a model that gives"
+        " each of V words 1/V."
+    ),
+)
 
 
-# ---- 6.2 temperature ---------------------------------------------------------------------------------------------
+# 6.2 Temperature without logits
 
 
-def right_temperature(p: Array, tau: float) -> Array:
+def with_temperature(p, tau):
     powers = p ** (1 / tau)  # exp(ln p / tau): ln p differs from the logits by a constant alone
-    return np.asarray(powers / powers.sum())
+    return powers / powers.sum()
 
 
-def check_temperature(answer: Callable[[Array, float], Array]) -> str:
-    rng = np.random.default_rng(62)
-    for tau in (0.5, 2.0, 1.0):
-        p = rng.dirichlet(np.ones(6))
-        right, given = right_temperature(p, tau), answer(p.copy(), tau)
-        if np.shape(given) != p.shape:
-            raise Wrong(f"p has the shape {p.shape}, so has the result; yours has {np.shape(given)}")
-        if same(given, right):
-            continue
-        if same(given, p ** (1 / tau)):
-            raise Wrong("the powers are right, but they do not sum to 1: divide by their sum")
-        if same(given, p**tau / (p**tau).sum()):
-            raise Wrong("upside down: a temperature below 1 must make the distribution sharper; the exponent is 1 / tau")
-        if same(given, p):
-            raise Wrong("nothing has changed: dividing the probabilities themselves by tau is undone by the scaling to 1")
-        soft = np.exp(p / tau) / np.exp(p / tau).sum()
-        if same(given, soft):
-            raise Wrong("softmax expects logits, and p are probabilities: take ln p first, which is as good as the logits")
-        raise Wrong(f"for tau = {tau} and p = {p.round(3)} the result is {right.round(3)}")
-    return "ln p differs from the logits by one constant, and softmax does not see constants."
+EXERCISES["6.2"] = exercise(
+    with_temperature,
+    lambda: [(np.random.default_rng(62).dirichlet(np.ones(6)), tau) for tau in (0.5, 2.0, 1.3)],
+    """
+not scaled: `powers / powers.sum()` -> `powers`
+    the powers are right, but they do not sum to 1: divide by their sum
+upside down: `(1 / tau)` -> `tau`
+    upside down: a temperature below 1 must make the distribution sharper; the exponent is 1 / tau
+softmax of probabilities: `p ** (1 / tau)` -> `np.exp(p / tau)`
+    softmax expects logits, and p are probabilities: take ln p first, which is as good as the logits
+divided: `p ** (1 / tau)` -> `p / tau`
+    nothing has changed: dividing the probabilities themselves by tau is undone by the scaling to 1
+""",
+    hint=(
+        "p is proportional to exp(a). What is exp(a / tau) in terms of exp(a)? And what must the"
+        " result sum to?"
+    ),
+    praise="ln p differs from the logits by one constant, and softmax does not see constants.",
+)
 
 
-# ---- 6.3 min-p ---------------------------------------------------------------------------------------------------
+# 6.3 Min-p
 
 
-def right_min_p(p: Array, share: float) -> Array:
+def min_p(p, share):
     kept = np.where(p >= share * p.max(), p, 0)
-    return np.asarray(kept / kept.sum())
+    return kept / kept.sum()
 
 
-def check_min_p(answer: Callable[[Array, float], Array]) -> str:
-    cases = [(np.array([0.125, 0.5, 0.25, 0.125]), 0.5), (np.array([0.125, 0.5, 0.25, 0.125]), 0.25)]
-    cases += [(np.random.default_rng(63).dirichlet(np.ones(8)), 0.3), (np.full(4, 0.25), 1.0)]
-    for p, share in cases:
-        right, given = right_min_p(p, share), answer(p.copy(), share)
-        told = f"p = {p.round(3)}, share = {share}"
-        if np.shape(given) != p.shape:
-            raise Wrong(f"keep the shape {p.shape}, with 0 for what is cut; yours is {np.shape(given)}")
-        if same(given, right):
-            continue
-        if same(given, np.where(right > 0, p, 0)):
-            raise Wrong("the right words are kept, but they do not sum to 1: divide by their sum")
-        strict = np.where(p > share * p.max(), p, 0)
-        if (strict.sum() == 0 and not np.isfinite(given).all()) or (strict.sum() and same(given, strict / strict.sum())):
-            raise Wrong(f"the border belongs to it: 'at least' is >=, not > ({told})")
-        absolute = np.where(p >= share, p, 0)
-        if (absolute.sum() and same(given, absolute / absolute.sum())) or (not absolute.sum() and not np.isfinite(given).all()):
-            raise Wrong("the threshold is relative: share times the largest probability, not share itself")
-        if np.isfinite(given).all() and (np.asarray(given) > 0).sum() == 1 < (right > 0).sum():
-            raise Wrong(f"only one word is left; all that reach the threshold stay, ties too ({told})")
-        raise Wrong(f"for {told} the result is {right.round(3)}")
-    return "like the nucleus it is wide where the model hesitates and narrow where it is sure, with no sorting."
+def min_p_cases():
+    yield np.array([0.06, 0.4, 0.15, 0.25, 0.04, 0.1]), 0.2
+    yield np.array([0.125, 0.5, 0.25, 0.125]), 0.5  # 0.25 stands on the border
+    yield np.array([0.125, 0.5, 0.25, 0.125]), 0.25
+    yield np.full(4, 0.25), 1.0  # all are tied
 
 
-def only_one(p: Array, share: float) -> Array:
-    return np.eye(len(p))[p.argmax()]
+EXERCISES["6.3"] = exercise(
+    min_p,
+    min_p_cases,
+    """
+border left out: `>=` -> `>`
+    the border is included: "at least" is >=, not >
+absolute threshold: `share * p.max()` -> `share`
+    the threshold is relative: share times the largest probability, not share itself
+not scaled: `kept / kept.sum()` -> `kept`
+    the right words are kept, but they do not sum to 1: divide by their sum
+the best alone: `p >= share * p.max()` -> `np.arange(len(p)) == p.argmax()`
+    only one word is left; all that reach the threshold stay, ties too
+cut out: `np.where(p >= share * p.max(), p, 0)` -> `p[p >= share * p.max()]`
+    keep the shape of p, with 0 for what is cut; yours takes these entries out
+cut out, not scaled: `np.where(p >= share * p.max(), p, 0)` -> `p[p >= share * p.max()]`
+    `kept / kept.sum()` -> `kept`
+    keep the shape of p, with 0 for what is cut, and divide by the sum; yours takes entries out
+""",
+    hint=(
+        "One comparison of the whole array with one number; np.where puts 0 elsewhere; then divide"
+        " by the sum."
+    ),
+    praise=(
+        "like the nucleus it is wide where the model hesitates and narrow where it is sure, with no"
+        " sorting."
+    ),
+)
 
 
-# ---- 6.4 find the bug --------------------------------------------------------------------------------------------
+# 6.4 Find the bug
 
 
-def right_loss(model: Any, batch: Any) -> torch.Tensor:
+def next_token_loss(model, batch):
     ids = torch.from_numpy(text.pad(batch[0])[0])  # (N, T + 1)
     logits, _ = model(ids[:, :-1])  # reads all but the last ...
-    return F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), ignore_index=text.PAD)  # ... and predicts all but the first
+    targets = ids[:, 1:]  # ... and predicts all but the first
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=text.PAD)
 
 
 class Table(torch.nn.Module):
     """A bigram model: scores depend on the current id alone."""
 
-    def __init__(self, V: int) -> None:
+    def __init__(self, V):
         super().__init__()
-        self.scores = torch.nn.Parameter(torch.randn(V, V, generator=torch.Generator().manual_seed(64)))
+        scores = np.random.default_rng(64).standard_normal((V, V))
+        self.scores = torch.nn.Parameter(torch.from_numpy(scores))
 
-    def forward(self, ids: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, None]:
+    def forward(self, ids, state=None):
         return self.scores[ids], None
 
 
-def loss_by(inputs: slice, targets: slice, ignore: bool = True) -> Callable[[Any, Any], torch.Tensor]:
-    """A loss that reads ids[:, inputs] and is held against ids[:, targets]."""
-
-    def loss(model: Any, batch: Any) -> torch.Tensor:
-        ids = torch.from_numpy(text.pad(batch[0])[0])
-        logits, _ = model(ids[:, inputs])
-        skip = text.PAD if ignore else -100
-        return F.cross_entropy(logits.flatten(0, 1), ids[:, targets].flatten(), ignore_index=skip)
-
-    return loss
+def loss_cases():
+    yield Table(9), ([[2, 4, 5, 6, 7, 3], [2, 8, 3], [2, 5, 4, 3]],)
+    yield Table(9), ([[2, 6, 3], [2, 7, 7, 8, 3]],)
 
 
-ALL, FRONT, BACK = slice(None), slice(None, -1), slice(1, None)
+def starts_a_gradient(given, got):
+    if not isinstance(got, torch.Tensor) or got.ndim != 0:
+        raise Wrong(
+            "return the loss as one tensor without axes, as F.cross_entropy gives it, so that"
+            " backward() can start from it"
+        )
+    if not got.requires_grad:
+        raise Wrong(
+            "the loss has lost its way back to the weights: no detach, item or no_grad inside"
+        )
 
 
-def check_loss(answer: Callable[[Any, Any], torch.Tensor]) -> str:
-    model, batch = Table(9), ([[2, 4, 5, 6, 7, 3], [2, 8, 3], [2, 5, 4, 3]],)
-    given = answer(model, batch)
-    if not isinstance(given, torch.Tensor) or given.ndim != 0:
-        raise Wrong("return the loss as one tensor without axes, as F.cross_entropy gives it, so that backward() can start from it")
-    if not given.requires_grad:
-        raise Wrong("the loss has lost its way back to the weights: no detach, item or no_grad inside")
-    value = float(given.detach())
-    typical = {
-        "still the bug: each input is its own target, so copying is enough; the target is the NEXT token": (loss_by(ALL, ALL), loss_by(FRONT, FRONT), loss_by(BACK, BACK)),
-        "shifted the wrong way: the model reads a token and is asked for the one before it": (loss_by(BACK, FRONT),),
-        "shifted rightly, but padding is counted as if it were text: ignore_index=text.PAD": (loss_by(FRONT, BACK, ignore=False),),
-    }
-    for message, wrongs in typical.items():
-        if any(np.isclose(value, float(wrong(model, batch).detach())) for wrong in wrongs):
-            raise Wrong(message)
-    if not np.isclose(value, float(right_loss(model, batch).detach())):
-        raise Wrong("not the mean over all real next tokens: <eos> is a target as well, <sos> is none, and each real token weighs the same")
-    return "inputs are all but the last token, targets all but the first; a perplexity below the floor had given it away."
+EXERCISES["6.4"] = exercise(
+    next_token_loss,
+    loss_cases,
+    """
+nothing changed: `model(ids[:, :-1])` -> `model(ids)` `targets = ids[:, 1:]` -> `targets = ids`
+    still the bug: each input is its own target, so copying is enough; the target is the NEXT token
+cut alike at the end: `ids[:, 1:]` -> `ids[:, :-1]`
+    still the bug: inputs and targets are both cut at the end, so that each input is its own target;
+    the target is the NEXT token
+cut alike at the front: `ids[:, :-1]` -> `ids[:, 1:]`
+    still the bug: inputs and targets are both cut at the front, so that each input is its own
+    target; the target is the NEXT token
+shifted backwards: `model(ids[:, :-1])` -> `model(ids[:, 1:])`
+    `targets = ids[:, 1:]` -> `targets = ids[:, :-1]`
+    shifted the wrong way: the model reads a token and is asked for the one before it
+padding counted: `ignore_index=text.PAD` -> `ignore_index=-100`
+    the shift is right, but padding is counted as if it were text: ignore_index=text.PAD
+eos never a target: `ids[:, :-1]` -> `ids[:, :-2]` `ids[:, 1:]` -> `ids[:, 1:-1]`
+    the last column is never a target; but <eos> is one as well: the model must learn where to end
+""",
+    others={
+        "a plain number": lambda model, batch: next_token_loss(model, batch).item(),
+        "detached": lambda model, batch: next_token_loss(model, batch).detach(),
+    },
+    otherwise=lambda given, got, right: (
+        "not the mean over all real next tokens: <eos> is a target as well, <sos> is none, and each"
+        " real token weighs the same"
+    ),
+    form=starts_a_gradient,
+    hint=(
+        "At which step does the model read 'dogs', and which token is its logits row held against?"
+        " In a language model, which should it be?"
+    ),
+    praise=(
+        "inputs are all but the last token, targets all but the first; a perplexity below the floor"
+        " gave the bug away."
+    ),
+)
 
 
-# ---- 6.5 Kneser-Ney ----------------------------------------------------------------------------------------------
+# 6.5 Kneser-Ney
 
 
-def right_kneser_ney(pairs: Array, d: float) -> Array:
+def kneser_ney(pairs, d):
     seen = pairs > 0  # (V, V)
     continuation = seen.sum(axis=0) / seen.sum()  # (V,): after how many different words
     total = pairs.sum(axis=1, keepdims=True)  # (V, 1)
-    mixed = np.maximum(pairs - d, 0) + d * seen.sum(axis=1, keepdims=True) * continuation
-    return np.asarray(np.where(total > 0, mixed / np.maximum(total, 1), continuation))
+    fallback = d * seen.sum(axis=1, keepdims=True) * continuation  # what the discount takes away
+    mixed = (np.maximum(pairs - d, 0) + fallback) / np.maximum(total, 1)
+    return np.where(total > 0, mixed, continuation)
 
 
-def fall_back(pairs: Array, d: float, kind: str) -> Array:
-    """Wrong in one place, named by kind."""
-    seen, total = pairs > 0, pairs.sum(axis=1, keepdims=True)
-    shorter = {"often": pairs.sum(axis=0) / pairs.sum(), "rows": seen.sum(axis=1) / seen.sum()}.get(kind, seen.sum(axis=0) / seen.sum())
-    weight = total if kind == "all" else seen.sum(axis=1, keepdims=True)
-    mixed = np.maximum(pairs - d, 0) + (0 if kind == "lost" else d * weight * shorter)
-    result = mixed / np.maximum(total, 1)
-    return np.asarray(result if kind == "empty" else np.where(total > 0, result, shorter))
-
-
-def check_kneser_ney(answer: Callable[[Array, float], Array]) -> str:
+def pair_counts():
     rng = np.random.default_rng(65)
     for d in (0.75, 0.4):
-        pairs = rng.poisson(0.9, (6, 6)).astype(float) * rng.integers(1, 4, (6, 6))
-        pairs[2] = 0
+        pairs = 1.0 * rng.poisson(0.9, (6, 6)) * rng.integers(1, 4, (6, 6))
+        pairs[[2, 5]] = 0  # context 2 never came, 5 only once, with word 0 behind it
+        pairs[5, 0] = 1
         pairs[:, 4] = 0
-        right, given = right_kneser_ney(pairs, d), answer(pairs.copy(), d)
-        if np.shape(given) != pairs.shape:
-            raise Wrong(f"one row of probabilities for each context: the shape is {pairs.shape}, yours is {np.shape(given)}")
-        if same(given, right):
-            continue
-        if same(given, fall_back(pairs, d, "often")):
-            raise Wrong("the fallback is the plain unigram, how often a word came; count the different words before it")
-        if same(given, fall_back(pairs, d, "rows")):
-            raise Wrong("wrong axis: you count how many words came after w; P_cont counts how many different ones came before it")
-        if same(given, fall_back(pairs, d, "lost")):
-            raise Wrong("what the discount takes away is lost: deal it out, d times the number of different words after the context, by P_cont")
-        if same(np.nan_to_num(np.asarray(given, float)[[0, 1, 3, 4, 5]]), right[[0, 1, 3, 4, 5]]):
-            raise Wrong("all is right but the context that never came: its row must be P_cont, and nothing may be divided by 0")
-        sums = np.asarray(given, float).sum(axis=1)
-        if not np.allclose(sums, 1):
-            raise Wrong(f"the rows sum to {sums.round(2)}, not to 1: how much does the discount take from a row in all?")
-        raise Wrong("the rows sum to 1, the numbers are not those of the formula: check P_cont, and that counts are discounted once, not below 0")
-    return "your bigram falls back on how much company a word keeps. Put it on the grammar's sentences beside the plain one."
+        yield pairs, d
 
 
-EXERCISES = {
-    "6.1": Exercise(
-        check=check_perplexity,
-        hint="First the surprise of each token, -ln p; then one mean over them; then back from the logarithm.",
-        solution=right_perplexity,
-        wrong={
-            "nats": lambda p: -np.log(p).mean(),
-            "sign lost": lambda p: np.exp(np.log(p).mean()),
-            "sum, not mean": lambda p: np.exp(-np.log(p).sum()),
-            "mean of probabilities": lambda p: 1 / p.mean(),
-            "bits under exp": lambda p: np.exp(-np.log2(p).mean()),
-            "one for each token": lambda p: 1 / p,
-        },
+def rows_that_differ(given, got, right):
+    got, came = numbers(got), given[0].sum(axis=1) > 0
+    if np.allclose(got[came], right[came]):
+        return (
+            "all is right but the context that never came: its row must be P_cont, and nothing may"
+            " be divided by 0"
+        )
+    sums = got.sum(axis=1)
+    if not np.allclose(sums, 1):
+        return (
+            f"the rows sum to {sums.round(2)}, not to 1: how much does the discount take from a row"
+            " in all?"
+        )
+    return (
+        "the rows sum to 1, but the numbers are not those of the formula: check P_cont, and that"
+        " counts are discounted once, not below 0"
+    )
+
+
+EXERCISES["6.5"] = exercise(
+    kneser_ney,
+    pair_counts,
+    """
+plain unigram: `seen.sum(axis=0) / seen.sum()` -> `pairs.sum(axis=0) / pairs.sum()`
+    the fallback is the plain unigram, how often a word came; count the different words before it
+wrong axis: `seen.sum(axis=0)` -> `seen.sum(axis=1)`
+    wrong axis: you count how many different words came after w; P_cont counts how many came before
+    it
+discount lost: ` + fallback` -> ``
+    what the discount takes away is lost: deal it out, d times the number of different words after
+    the context, by P_cont
+too much dealt out: `d * seen.sum(axis=1, keepdims=True)` -> `d * total`
+    the rows sum to more than 1: the discount takes d from each *different* word after the context,
+    so deal out d times their number, not d times how often the context came
+""",
+    others={
+        "empty context": lambda pairs, d: kneser_ney(pairs, d) * (pairs.sum(axis=1)[:, None] > 0)
+    },
+    otherwise=rows_that_differ,
+    hint=(
+        "seen = pairs > 0 holds all that is needed beside the counts: its column sums are P_cont's"
+        " counts, its row sums are U(c)."
     ),
-    "6.2": Exercise(
-        check=check_temperature,
-        hint="p is proportional to exp(a). What is exp(a / tau) in terms of exp(a)? And what must the result sum to?",
-        solution=right_temperature,
-        wrong={
-            "not scaled": lambda p, tau: p ** (1 / tau),
-            "upside down": lambda p, tau: p**tau / (p**tau).sum(),
-            "softmax of probabilities": lambda p, tau: np.exp(p / tau) / np.exp(p / tau).sum(),
-            "divided": lambda p, tau: (p / tau) / (p / tau).sum(),
-        },
+    praise=(
+        "your bigram falls back on how much company a word keeps. Put it on the grammar's sentences"
+        " beside the plain one."
     ),
-    "6.3": Exercise(
-        check=check_min_p,
-        hint="One comparison of the whole array with one number; np.where puts 0 elsewhere; then divide by the sum.",
-        solution=right_min_p,
-        wrong={
-            "border left out": lambda p, share: np.where(p > share * p.max(), p, 0) / max(np.where(p > share * p.max(), p, 0).sum(), 1e-300),
-            "absolute threshold": lambda p, share: np.where(p >= share * 0.8, p, 0) / max(np.where(p >= share * 0.8, p, 0).sum(), 1e-300),
-            "share itself": lambda p, share: np.where(p >= share / 2, p, 0),
-            "not scaled": lambda p, share: np.where(p >= share * p.max(), p, 0),
-            "the best alone": only_one,
-            "cut out": lambda p, share: p[p >= share * p.max()],
-        },
-    ),
-    "6.4": Exercise(
-        check=check_loss,
-        hint="At which step does the model read 'dogs', and which token is its logits row held against? In a language model, which should it be?",
-        solution=right_loss,
-        wrong={
-            "nothing changed": loss_by(ALL, ALL),
-            "shifted backwards": loss_by(BACK, FRONT),
-            "padding counted": loss_by(FRONT, BACK, ignore=False),
-            "eos never a target": loss_by(slice(None, -2), slice(1, -1)),
-            "a plain number": lambda model, batch: float(right_loss(model, batch).detach()),
-        },
-    ),
-    "6.5": Exercise(
-        check=check_kneser_ney,
-        hint="seen = pairs > 0 holds all that is needed beside the counts: its column sums are P_cont's counts, its row sums are U(c).",
-        solution=right_kneser_ney,
-        wrong={
-            "plain unigram": lambda pairs, d: fall_back(pairs, d, "often"),
-            "wrong axis": lambda pairs, d: fall_back(pairs, d, "rows"),
-            "discount lost": lambda pairs, d: fall_back(pairs, d, "lost"),
-            "too much dealt out": lambda pairs, d: fall_back(pairs, d, "all"),
-            "empty context": lambda pairs, d: fall_back(pairs, d, "empty"),
-        },
-    ),
-}
+)

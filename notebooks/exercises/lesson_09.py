@@ -1,243 +1,184 @@
-"""Exercises of lesson 09: the gated recurrent unit."""
+"""Exercises of lesson 09: the gated recurrent unit (GRU)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
-from course_utils.exercises import Exercise, Wrong
-from course_utils.proofs import relative_error
+from course_utils.grading import Wrong, ask, autograd, exercise
+from course_utils.proofs import numbers
 
-Array = NDArray[Any]
-Gradients = dict[str, Array]
-
-
-def sigmoid(a: Array) -> Array:
-    return np.asarray((np.tanh(a / 2) + 1) / 2)
+EXERCISES = {}
 
 
-def equal(given: Any, true: Any) -> bool:
-    """Whether two arrays, or two dictionaries of arrays, agree to rounding."""
-    if isinstance(true, dict):
-        return isinstance(given, dict) and set(given) == set(true) and all(equal(given[name], true[name]) for name in true)
-    return np.shape(given) == np.shape(true) and relative_error(np.asarray(given, float), true) < 1e-8
+def sigmoid(a):
+    return (np.tanh(a / 2) + 1) / 2
 
 
-def expect_names(given: Any, true: dict[str, Array]) -> None:
-    """Raise Wrong unless `given` is a dictionary of the names and shapes of `true`."""
-    if not isinstance(given, dict) or set(given) != set(true):
-        what = ", ".join(map(str, given)) if isinstance(given, dict) else f"a {type(given).__name__}"
-        raise Wrong(f"a dictionary with exactly the keys {', '.join(true)} is expected; yours has: {what}")
-    for name, array in true.items():
-        if np.shape(given[name]) != array.shape:
-            raise Wrong(f'"{name}" has shape {np.shape(given[name])}; expected {array.shape}')
-
-
-def tell(given: Any, true: dict[str, Array], mistakes: dict[str, Any]) -> None:
-    """Raise Wrong unless the arrays are right; `mistakes`: what each known mistake would give, by its sentence."""
-    expect_names(given, true)
-    if equal(given, true):
-        return
-    for sentence, wrong in mistakes.items():
-        if equal(given, wrong):
-            raise Wrong(sentence)
-    bad = [name for name in true if not equal(given[name], true[name])]
-    good = [name for name in true if name not in bad]
-    raise Wrong(f"wrong: {', '.join(bad)}; right: {', '.join(good) or 'none'}. Go through the equations from the last to the first.")
-
-
-def weights(seed: int, N: int = 3, T: int = 5, D: int = 2, H: int = 4) -> dict[str, Array]:
+def network(seed, *names):
+    """Random arrays of these names, N = 3, T = 5, D = 2, H = 4."""
     rng = np.random.default_rng(seed)
-    shapes = {"x": (N, T, D), "h0": (N, H), "W_x": (D, 3 * H), "W_h": (H, 3 * H), "b": (3 * H,), "b_hn": (H,), "dstates": (N, T, H), "dlast": (N, H)}
-    return {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+    shapes = {"x": (3, 5, 2), "h0": (3, 4), "W_x": (2, 12), "W_h": (4, 12), "b": (12,)}
+    shapes |= {"b_hn": (4,), "dstates": (3, 5, 4), "dlast": (3, 4)}
+    return [rng.standard_normal(shapes[name]) for name in names]
 
 
-def forward(x: Array, h0: Array, W_x: Array, W_h: Array, b: Array, b_hn: Array) -> tuple[Array, list[tuple[Array, ...]]]:
-    """States (N, T, H) with the reset after the product, and (h, r, z, n, u) of each step."""
-    H, h = h0.shape[1], h0
-    states: list[Array] = []
-    steps: list[tuple[Array, ...]] = []
-    for t in range(x.shape[1]):
-        a, s = x[:, t] @ W_x + b, h @ W_h
-        r, z = np.split(sigmoid(a[:, : 2 * H] + s[:, : 2 * H]), 2, axis=1)
-        u = s[:, 2 * H :] + b_hn
-        n = np.tanh(a[:, 2 * H :] + r * u)
-        steps.append((h, r, z, n, u))
-        h = (1 - z) * n + z * h
-        states.append(h)
-    return np.stack(states, axis=1), steps
+def unrolled(cell, x, h):
+    """The states (N, T, H) of a cell in PyTorch."""
+    return torch.stack([h := cell(x[:, t], h) for t in range(x.shape[1])], dim=1)
 
 
-# ---------------------------------------------------------------- 9.1 the same price
+# 9.1 The same price
 
 
-def same_price(D: int, H: int) -> int:
-    price, width = 4 * (D + H + 2) * H, H  # the LSTM's price; a GRU of the same width is cheaper
-    while 3 * (D + width + 1 + 2) * (width + 1) <= price:
+def same_price(D, H):
+    price, width = 4 * (D + H + 2) * H, H  # a GRU of the LSTM's width is cheaper
+    while 3 * (width + 1 + D + 2) * (width + 1) <= price:  # can it have one unit more?
         width += 1
     return width
 
 
-def _same_price_with(biases: int, blocks: int = 3) -> Callable[[int, int], int]:
-    def answer(D: int, H: int) -> int:
-        return max(width for width in range(1, 4 * H + 9) if blocks * (D + width + biases) * width <= 4 * (D + H + biases) * H)
-
-    return answer
-
-
-def check_same_price(answer: Callable[..., Any]) -> str:
-    for D, H in ((2, 32), (64, 64), (20, 8), (32, 64), (20, 100), (300, 10)):
-        got, right = answer(D, H), same_price(D, H)
-        if got == right and float(got).is_integer():
-            continue
-        here = f"D = {D}, LSTM width {H}"
-        if isinstance(got, (float, np.floating)) and not float(got).is_integer():
-            raise Wrong(f"a layer has a whole number of units; yours has {got:.2f} ({here})")
-        if got == int(4 * H / 3):
-            raise Wrong(f"4/3 of the width is too many: the recurrent weights grow with the square of the width ({here}: at most {right})")
-        if got == right + 1:
-            raise Wrong(f"one too many: {got} units cost {3 * (D + got + 2) * got}, the LSTM {4 * (D + H + 2) * H} ({here})")
-        if got == H:
-            raise Wrong(f"the same width is cheaper, not equally dear: three blocks in place of four. How far can it grow? ({here})")
-        if got in (_same_price_with(0)(D, H), _same_price_with(1)(D, H)):
-            raise Wrong(f"mind the biases: each block has two of them in the framework, so H numbers twice ({here})")
-        raise Wrong(f"{here}: the widest GRU that is not dearer has {right} units, yours {got}; an LSTM learns 4 (D + H + 2) H numbers, a GRU 3 (D + H + 2) H")
-    return "for the same price a GRU has more units: about 15 % more where most weights are recurrent, a third more where most come from the input."
+def prices(given, got, right):
+    (D, H), width = given, numbers(got).item()
+    if width % 1:
+        return f"a layer has a whole number of units; yours has {width:.2f}"
+    return (
+        f"for D = {D} the LSTM of width {H} learns {4 * (D + H + 2) * H} numbers, 4 (D + H + 2) H,"
+        f" and a GRU of your width {width:g} learns {3 * (D + width + 2) * width:g}, 3 (D + G + 2)"
+        f" G; the widest that learns no more has {right} units"
+    )
 
 
-# ---------------------------------------------------------------- 9.2 set the memory
+EXERCISES["9.1"] = exercise(
+    same_price,
+    lambda: [(2, 18), (20, 8), (64, 64), (32, 64), (20, 35), (300, 10)],
+    """
+four thirds: `return width` -> `return int(4 * H / 3)`
+    4/3 of the width is too many: the recurrent weights grow with the square of the width
+one too many: `return width` -> `return width + 1`
+    one too many: a GRU of your width learns more numbers than the LSTM
+same width: `return width` -> `return H`
+    the same width is cheaper, not equally expensive: three blocks in place of four. How far can it grow?
+one bias: `(D + H + 2)` -> `(D + H + 1)` `1 + D + 2)` -> `1 + D + 1)`
+    mind the biases: each block has two of them in the framework, so H numbers twice
+no biases: `(D + H + 2)` -> `(D + H)` `1 + D + 2)` -> `1 + D)`
+    mind the biases: each block has two of them in the framework, and yours counts none
+""",
+    others={"not whole": lambda D, H: H * (4 / 3) ** 0.5},
+    otherwise=prices,
+    hint=(
+        "An LSTM learns 4 (D + H + 2) H numbers, a GRU of width G 3 (D + G + 2) G. Let G grow while"
+        " the GRU does not learn more."
+    ),
+    praise=(
+        "for the same price a GRU has more units: about 15 % more where most weights are recurrent,"
+        " a third more where most come from the input."
+    ),
+)
 
 
-def bias_for(steps: float) -> float:
+# 9.2 Set the memory
+
+
+def bias_for(steps):
     z = 0.5 ** (1 / steps)  # z ** steps = 1/2
     return float(np.log(z / (1 - z)))  # the sigmoid turned round
 
 
-def check_bias(answer: Callable[..., Any]) -> str:
-    for steps in (1, 5, 38, 200):
-        got = np.asarray(answer(steps), float)
-        if got.shape != ():
-            raise Wrong(f"one number is expected for {steps} steps; yours has the shape {got.shape}")
-        z = 0.5 ** (1 / steps)
-        if np.isclose(got, bias_for(steps), rtol=1e-6, atol=1e-9):
-            continue
-        known = [
-            (z, "this is the gate z, not its bias: turn the sigmoid round, b = ln(z / (1 - z))"),
-            (-bias_for(steps), "the sign is that of the other reading, in which z near 1 takes the new; here z near 1 keeps the old"),
-            (np.log(z), "this is ln z; the sigmoid turned round is ln(z / (1 - z))"),
-            (np.log(max(steps - 1, 1e-300)), "this keeps 1 - 1/steps a step, which leaves about 37 % and not half; half is left when z ** steps = 1/2"),
-            (np.log(0.5) / np.log(sigmoid(np.array(float(steps)))), "this is half_life of a bias of `steps`; the question goes the other way round"),
-        ]
-        for number, sentence in known:
-            if np.isclose(got, number, rtol=1e-6, atol=1e-9) and steps != 1:
-                raise Wrong(sentence)
-        if steps > 1:
-            left = float(sigmoid(got)) ** steps
-            raise Wrong(f"with your bias {float(got):.3g}, the share {left:.3g} is left after {steps} steps; it should be 0.5")
-    if not np.isclose(answer(1), 0, atol=1e-9):
-        raise Wrong("half gone after one step means z = 1/2, so the bias is 0")
-    return "200 steps need a bias near 6: memory grows like e to the bias."
+def share_left(given, got, right):
+    left = float(sigmoid(numbers(got).item())) ** given[0]
+    return (
+        f"with your bias {numbers(got).item():.3g}, the share {left:.3g} is left after {given[0]}"
+        " steps; it should be 0.5"
+    )
 
 
-# ---------------------------------------------------------------- 9.3 borrowed weights
+EXERCISES["9.2"] = exercise(
+    bias_for,
+    lambda: [(5,), (38,), (200,), (1,)],
+    """
+the gate: `float(np.log(z / (1 - z)))` -> `z`
+    this is the gate z, not its bias: turn the sigmoid round, b = ln(z / (1 - z))
+other reading: `z / (1 - z)` -> `(1 - z) / z`
+    the sign is that of the other reading, in which z near 1 takes the new; here z near 1 keeps the
+    old
+only ln z: `z / (1 - z)` -> `z`
+    this is ln z; the sigmoid turned round is ln(z / (1 - z))
+1 - 1/steps: `0.5 ** (1 / steps)` -> `1 - 1 / steps`
+    this keeps 1 - 1/steps at each step, which leaves about 37 % and not half; half is left when
+    z ** steps = 1/2
+forwards: `np.log(z / (1 - z))` -> `np.log(0.5) / np.log(sigmoid(steps))`
+    this is half_life of a bias of `steps`; the question goes the other way round
+""",
+    others={"a constant": lambda steps: 4.0},
+    otherwise=share_left,
+    hint=(
+        "First the gate: z to the power `steps` is 1/2. Then the bias: solve z = 1 / (1 + exp(-b))"
+        " for b."
+    ),
+    praise="200 steps need a bias near 6: the memory grows like e to the power of the bias.",
+)
 
 
-def borrowed(W_x: Array, W_h: Array, b: Array) -> dict[str, Array]:
-    H = len(W_h)
+# 9.3 Borrowed weights
 
-    def ours(W: Array) -> Array:
+
+def borrowed(W_x, W_h, b):
+    def ours(W):
         z, r, n = np.split(W, 3, axis=-1)  # the order there
-        return np.concatenate([r, -z, n], axis=-1)  # the order here; z keeps in place of taking
+        return np.concatenate([r, -z, n], axis=-1)  # the order here; z keeps instead of taking
 
-    return {"W_x": ours(W_x), "W_h": ours(W_h), "b": ours(b), "b_hn": np.zeros(H)}
-
-
-def _borrowed_with(order: str = "rzn", flip: str = "z", only_bias: bool = False) -> Callable[..., dict[str, Array]]:
-    def answer(W_x: Array, W_h: Array, b: Array) -> dict[str, Array]:
-        def ours(W: Array) -> Array:
-            parts = dict(zip("zrn", np.split(W, 3, axis=-1)))
-            sign = {gate: -1 if gate in flip and (W.ndim == 1 or not only_bias) else 1 for gate in "zrn"}
-            return np.concatenate([sign[gate] * parts[gate] for gate in order], axis=-1)
-
-        return {"W_x": ours(W_x), "W_h": ours(W_h), "b": ours(b), "b_hn": np.zeros(len(W_h))}
-
-    return answer
+    return {"W_x": ours(W_x), "W_h": ours(W_h), "b": ours(b), "b_hn": np.zeros(len(W_h))}
 
 
-BORROWED_MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
-    "as they are": ({"order": "zrn", "flip": ""}, "these are the weights as they came: our blocks stand in the order r, z, n, and z keeps the old"),
-    "no flip": ({"flip": ""}, "the order is right; but there z takes the new and here it keeps the old: turn the sign of everything that leads to z"),
-    "no reorder": ({"order": "zrn"}, "the sign is right; but the blocks still stand as z, r, n: here the order is r, z, n"),
-    "wrong gate": ({"flip": "r"}, "the sign of r is turned; r is the valve and means the same in both; it is z that is read the other way round"),
-    "all gates": ({"flip": "rzn"}, "all three blocks have their signs turned; only z is read the other way round"),
-    "bias only": ({"only_bias": True}, "only the bias of z has its sign turned; z becomes 1 - z when the whole sum turns: W_x, W_h and b"),
-}  # fmt: skip
+EXERCISES["9.3"] = exercise(
+    borrowed,
+    lambda: [network(seed, "W_x", "W_h", "b") for seed in (1, 2)],
+    """
+as they are: `[r, -z, n]` -> `[z, r, n]`
+    these are the weights as they came: our blocks stand in the order r, z, n, and z keeps the old
+no flip: `[r, -z, n]` -> `[r, z, n]`
+    the order is right; but there z takes the new and here it keeps the old: turn the sign of
+    everything that leads to z
+no reorder: `[r, -z, n]` -> `[-z, r, n]`
+    the sign is right; but the blocks still stand as z, r, n: here the order is r, z, n
+wrong gate: `[r, -z, n]` -> `[-r, z, n]`
+    the sign of r is turned; r is the valve and means the same in both; it is z that is read the
+    other way round
+all gates: `[r, -z, n]` -> `[-r, -z, -n]`
+    all three blocks have their signs turned; only z is read the other way round
+bias only: `[r, -z, n]` -> `[r, -z if W.ndim == 1 else z, n]`
+    only the bias of z has its sign turned; z becomes 1 - z when the whole sum turns: W_x, W_h and b
+bias twice: `np.zeros(len(W_h))` -> `b[-len(W_h) :]`
+    the library has no bias behind the valve, so b_hn is zeros (H,); its whole bias stands in b
+""",
+    otherwise="Go through the equations gate by gate; b_hn is zeros, for it is all in b",
+    hint=(
+        "np.split(W, 3, axis=-1) gives the three blocks in their order, for a bias too. flip_update"
+        " shows what turns one reading of z into the other."
+    ),
+    praise=(
+        "the same states from borrowed weights. Had that library's reset acted before the product,"
+        " no rearranging could help."
+    ),
+)
 
 
-def check_borrowed(answer: Callable[..., Any]) -> str:
-    for seed in (1, 2):
-        p = weights(seed)
-        theirs = (p["W_x"], p["W_h"], p["b"])
-        got, right = answer(*(array.copy() for array in theirs)), borrowed(*theirs)
-        expect_names(got, right)
-        if np.abs(np.asarray(got["b_hn"])).max() > 0:
-            raise Wrong("the library has no bias behind the valve, so b_hn is zeros (H,); its whole bias stands in b")
-        tell(got, right, {sentence: _borrowed_with(**how)(*theirs) for how, sentence in BORROWED_MISTAKES.values()})
-    return "the same states from borrowed weights. Had that library's reset acted before the product, no rearranging could help."
+# 9.4 Find the bug
 
 
-# ---------------------------------------------------------------- 9.4 find the bug
-
-
-def backward_with(mistake: str = "") -> Callable[..., Gradients]:
-    """The backward pass with the reset after the product, with one known mistake or none."""
-
-    def answer(dstates: Array, dlast: Array, x: Array, steps: list[tuple[Array, ...]], W_x: Array, W_h: Array) -> Gradients:
-        d: Gradients = {"x": np.empty_like(x), "W_x": np.zeros_like(W_x), "W_h": np.zeros_like(W_h)}
-        d |= {"b": np.zeros_like(W_h[0]), "b_hn": np.zeros_like(dlast[0])}
-        carried = np.zeros_like(dlast) if mistake == "no dlast" else dlast
-        for t in reversed(range(x.shape[1])):
-            h, r, z, n, u = steps[t]
-            dh = dstates[:, t] + carried
-            da_n = dh * (1 - z) * (1 - n**2)
-            gates = np.hstack([da_n * u * r * (1 - r), dh * (h - n) * z * (1 - z)])
-            da, ds = np.hstack([gates, da_n]), np.hstack([gates, da_n * r])
-            x_side = ds if mistake == "valve on both" else da
-            d["x"][:, t] = x_side @ W_x.T
-            d["W_x"] += x[:, t].T @ x_side
-            d["W_h"] += h.T @ (da if mistake in ("unchanged", "weights still wrong") else ds)
-            d["b"] += x_side.sum(axis=0)
-            d["b_hn"] += (da_n if mistake == "b_hn without valve" else da_n * r).sum(axis=0)
-            straight = 0 if mistake == "no straight road" else dh * z
-            carried = straight + (da if mistake in ("unchanged", "message still wrong") else ds) @ W_h.T
-        return {**d, "h0": carried}
-
-    return answer
-
-
-REPAIR_MISTAKES = {
-    "unchanged": "this is still the doubtful version: try two steps, or a state that is not 0, and ask which of the two products lies behind the valve",
-    "weights still wrong": "the message is right now, but dW_h still takes da^n: h W_h^n lies behind the valve, so its gradient is du = da^n * r",
-    "message still wrong": "dW_h is right now, but the message to the left still goes out with da^n; it too passes the valve: du = da^n * r",
-    "valve on both": "now x and b are multiplied by the valve as well; x W_x^n + b^n enter the tanh directly, so they get da^n without r",
-    "b_hn without valve": "the gradient by b_hn was right before: b_hn lies behind the valve, so it gets da^n * r",
-    "no straight road": "the straight road dh * z is missing in the message; it was right before, and it is what carries the gradient far",
-    "no dlast": "dlast is not used: it is the message that arrives at the last step from the right",
-}
-
-
-def repaired_backward(dstates: Array, dlast: Array, x: Array, steps: list[tuple[Array, ...]], W_x: Array, W_h: Array) -> Gradients:
-    d: dict[str, Any] = {"x": np.empty_like(x), "W_x": 0.0, "W_h": 0.0, "b": 0.0, "b_hn": 0.0}
+def repaired_backward(dstates, dlast, x, steps, W_x, W_h):
+    d = {"x": np.empty_like(x), "W_x": 0.0, "W_h": 0.0, "b": 0.0, "b_hn": 0.0}
     carried = dlast
-    for t in range(x.shape[1] - 1, -1, -1):
+    for t in reversed(range(x.shape[1])):
         h, r, z, n, u = steps[t]
         dh = dstates[:, t] + carried
         da_n = dh * (1 - z) * (1 - n**2)
-        da = np.hstack([da_n * u * r * (1 - r), dh * (h - n) * z * (1 - z), da_n])
-        ds = np.hstack([da[:, : 2 * h.shape[1]], da_n * r])  # here: what lies behind the valve gets da_n * r
+        gates = np.hstack([da_n * u * r * (1 - r), dh * (h - n) * z * (1 - z)])
+        da = np.hstack([gates, da_n])
+        ds = np.hstack([gates, da_n * r])  # here: what lies behind the valve gets da_n * r
         d["x"][:, t] = da @ W_x.T
         d["W_x"], d["W_h"] = d["W_x"] + x[:, t].T @ da, d["W_h"] + h.T @ ds
         d["b"], d["b_hn"] = d["b"] + da.sum(axis=0), d["b_hn"] + (da_n * r).sum(axis=0)
@@ -245,155 +186,164 @@ def repaired_backward(dstates: Array, dlast: Array, x: Array, steps: list[tuple[
     return {**d, "h0": carried}
 
 
-def check_repair(answer: Callable[..., Any]) -> str:
+def backward_cases():
     for seed in (3, 4):
-        p = weights(seed)
-        _, steps = forward(*(p[name] for name in ("x", "h0", "W_x", "W_h", "b", "b_hn")))
-        given = (p["dstates"], p["dlast"], p["x"], steps, p["W_x"], p["W_h"])
-        mistakes = {sentence: backward_with(mistake)(*given) for mistake, sentence in REPAIR_MISTAKES.items()}
-        tell(answer(*given), backward_with()(*given), mistakes)
-    return "what lies behind the valve gets its gradient through the valve. A state of 0 hid it, for then dW_h is 0 either way."
+        names = ("x", "h0", "W_x", "W_h", "b", "b_hn", "dstates", "dlast")
+        x, h, W_x, W_h, b, b_hn, dstates, dlast = network(seed, *names)
+        steps = []
+        for t in range(5):
+            a, s = x[:, t] @ W_x + b, h @ W_h
+            r, z = np.split(sigmoid(a[:, :8] + s[:, :8]), 2, axis=1)
+            u = s[:, 8:] + b_hn
+            n = np.tanh(a[:, 8:] + r * u)
+            steps.append((h, r, z, n, u))
+            h = (1 - z) * n + z * h
+        yield dstates, dlast, x, steps, W_x, W_h
 
 
-# ---------------------------------------------------------------- 9.5 the other placement
+def backward_autograd(dstates, dlast, x, steps, W_x, W_h):
+    h, r, z, n, u = steps[0]
+    s = h @ W_h
+    b_hn = (u - s[:, 8:])[0]
+    sums = [np.log(r / (1 - r)) - s[:, :4], np.log(z / (1 - z)) - s[:, 4:8], np.arctanh(n) - r * u]
+    b = (np.hstack(sums) - x[:, 0] @ W_x)[0]
+
+    def loss(x, h0, W_x, W_h, b, b_hn):
+        b_h = torch.cat([b_hn.new_zeros(8), b_hn])
+        states = unrolled(lambda x, h: torch.gru_cell(x, h, W_x.T, W_h.T, b, b_h), x, h0)
+        upper = states * torch.from_numpy(dstates)
+        return upper.sum() + (states[:, -1] * torch.from_numpy(dlast)).sum()
+
+    names = ("x", "h0", "W_x", "W_h", "b", "b_hn")
+    return dict(zip(names, autograd(loss, x, h, W_x, W_h, b, b_hn)))
 
 
-def before(x: Array, h0: Array, W_x: Array, W_h: Array, b: Array, dstates: Array) -> tuple[Array, Gradients]:
+EXERCISES["9.4"] = exercise(
+    repaired_backward,
+    backward_cases,
+    """
+unchanged: `ds = np.hstack([gates, da_n * r])` -> `ds = da`
+    this is still the doubtful version: try two steps, or a state that is not 0, and ask which of
+    the two products lies behind the valve
+weights still wrong: `h.T @ ds` -> `h.T @ da`
+    the message is right now, but dW_h still takes da^n: h W_h^n lies behind the valve, so its
+    gradient is du = da^n * r
+message still wrong: `ds @ W_h.T` -> `da @ W_h.T`
+    dW_h is right now, but the message to the left still goes out with da^n; it too passes the
+    valve: du = da^n * r
+valve on both: `da = np.hstack([gates, da_n])` -> `da = np.hstack([gates, da_n * r])`
+    now x and b are multiplied by the valve as well; x W_x^n + b^n enter the tanh directly, so they
+    get da^n without r
+b_hn without valve: `(da_n * r).sum(axis=0)` -> `da_n.sum(axis=0)`
+    the gradient with respect to b_hn was right before: b_hn lies behind the valve, so it gets
+    da^n * r
+no straight path: `dh * z + ` -> ``
+    the straight path dh * z is missing in the message; it was right before, and it is what carries
+    the gradient far
+no dlast: `carried = dlast` -> `carried = 0 * dlast`
+    dlast is not used: it is the message that arrives at the last step from the right
+""",
+    otherwise="Go through the equations from the last to the first",
+    truth=backward_autograd,
+    hint=(
+        "In a^n = x W_x^n + b^n + r * (h W_h^n + b_h^n) two summands stand before the valve and one"
+        " behind it. Which gradient does each one get?"
+    ),
+    praise=(
+        "what lies behind the valve gets its gradient through the valve. A state of 0 hid it, for"
+        " then dW_h is 0 either way."
+    ),
+)
+
+
+# 9.5 The other placement
+
+
+def gru_before(x, h0, W_x, W_h, b, dstates):
     H, h, states, steps = h0.shape[1], h0, [], []
+    W_gates, W_n = W_h[:, : 2 * H], W_h[:, 2 * H :]
     for t in range(x.shape[1]):
         a = x[:, t] @ W_x + b
-        r, z = np.split(sigmoid(a[:, : 2 * H] + h @ W_h[:, : 2 * H]), 2, axis=1)
-        n = np.tanh(a[:, 2 * H :] + (r * h) @ W_h[:, 2 * H :])
+        r, z = np.split(sigmoid(a[:, : 2 * H] + h @ W_gates), 2, axis=1)
+        n = np.tanh(a[:, 2 * H :] + (r * h) @ W_n)
         steps.append((h, r, z, n))
         h = (1 - z) * n + z * h
         states.append(h)
-    d = {"x": np.empty_like(x), "W_x": np.zeros_like(W_x), "W_h": np.zeros_like(W_h), "b": np.zeros_like(b)}
-    message = np.zeros_like(h0)
+    d, message = {"x": np.empty_like(x), "W_x": 0.0, "W_h": 0.0, "b": 0.0}, 0.0
     for t in reversed(range(x.shape[1])):
         h, r, z, n = steps[t]
         dh = dstates[:, t] + message
         da_n = dh * (1 - z) * (1 - n**2)
-        dv = da_n @ W_h[:, 2 * H :].T  # v = r * h, what the product reads
+        dv = da_n @ W_n.T  # v = r * h, what the product reads
         gates = np.hstack([dv * h * r * (1 - r), dh * (h - n) * z * (1 - z)])
         da = np.hstack([gates, da_n])
         d["x"][:, t] = da @ W_x.T
         d["W_x"] += x[:, t].T @ da
         d["W_h"] += np.hstack([h.T @ gates, (r * h).T @ da_n])
         d["b"] += da.sum(axis=0)
-        message = dh * z + dv * r + gates @ W_h[:, : 2 * H].T  # the mix, the valve, the two gates
+        message = dh * z + dv * r + gates @ W_gates.T  # the mix, the valve, the two gates
     return np.stack(states, axis=1), {**d, "h0": message}
 
 
-def before_with(mistake: str) -> Callable[..., tuple[Array, Gradients]]:
-    def answer(x: Array, h0: Array, W_x: Array, W_h: Array, b: Array, dstates: Array) -> tuple[Array, Gradients]:
-        states, true = before(x, h0, W_x, W_h, b, dstates)
-        H = h0.shape[1]
-        if mistake == "after":
-            states, steps = forward(x, h0, W_x, W_h, b, np.zeros(H))
-            full = backward_with()(dstates, np.zeros_like(h0), x, steps, W_x, W_h)
-            return states, {name: full[name] for name in true}
-        if mistake == "no states":
-            return true["h0"], true
-        every = np.concatenate([h0[:, None], states[:, :-1]], axis=1)
-        d: Gradients = {"x": np.empty_like(x), "W_x": np.zeros_like(W_x), "W_h": np.zeros_like(W_h), "b": np.zeros_like(b)}
-        message = np.zeros_like(h0)
-        for t in reversed(range(x.shape[1])):
-            h = every[:, t]
-            a = x[:, t] @ W_x + b
-            r, z = np.split(sigmoid(a[:, : 2 * H] + h @ W_h[:, : 2 * H]), 2, axis=1)
-            n = np.tanh(a[:, 2 * H :] + (r * h) @ W_h[:, 2 * H :])
-            dh = dstates[:, t] + message
-            da_n = dh * (1 - z) * (1 - n**2)
-            dv = da_n @ W_h[:, 2 * H :].T
-            gates = np.hstack([dv * h * r * (1 - r), dh * (h - n) * z * (1 - z)])
-            da = np.hstack([gates, da_n])
-            d["x"][:, t] = da @ W_x.T
-            d["W_x"] += x[:, t].T @ da
-            d["W_h"] += np.hstack([h.T @ gates, (h if mistake == "no valve in W_h" else r * h).T @ da_n])
-            d["b"] += da.sum(axis=0)
-            through = {"no valve in message": dv, "road lost": 0}.get(mistake, dv * r)
-            message = (0 if mistake == "no straight road" else dh * z) + through
-            message = message + (0 if mistake == "gates lost" else gates @ W_h[:, : 2 * H].T)
-        return states, {**d, "h0": message}
+def before_autograd(x, h0, W_x, W_h, b, dstates):
+    def states_of(x, h0, W_x, W_h, b):
+        def cell(x, h):
+            a = x @ W_x + b
+            r, z = (a[:, :8] + h @ W_h[:, :8]).sigmoid().chunk(2, dim=1)
+            return (1 - z) * (a[:, 8:] + (r * h) @ W_h[:, 8:]).tanh() + z * h
 
-    return answer
+        return unrolled(cell, x, h0)
+
+    arrays = x, h0, W_x, W_h, b
+    grads = autograd(lambda *a: (states_of(*a) * torch.from_numpy(dstates)).sum(), *arrays)
+    names = ("x", "h0", "W_x", "W_h", "b")
+    return states_of(*map(torch.from_numpy, arrays)), dict(zip(names, grads))
 
 
-BEFORE_MISTAKES = {
-    "after": "this is the GRU with the reset after the product; here r multiplies the old state first: (r * h) @ W_h[:, 2 * H:]",
-    "no valve in W_h": "the third block of dW_h takes h; its product reads r * h, so it is (r * h).T @ da_n",
-    "no valve in message": "the road through r * h to h is multiplied by r on the way back, too: (da_n @ W.T) * r",
-    "road lost": "a road is missing: h reaches the candidate through r * h, so the message has the summand (da_n @ W.T) * r",
-    "gates lost": "a road is missing: h reaches both gates by their recurrent weights; add gates @ W_h[:, :2 * H].T",
-    "no straight road": "a road is missing: the mix itself, z * h, so the message has the summand dh * z",
-}
+def in_one_dictionary(answer, *given):
+    result = ask(answer, *given)
+    is_pair = isinstance(result, (tuple, list)) and len(result) == 2
+    if not is_pair or not isinstance(result[1], Mapping):
+        raise Wrong("return two things: the states (N, T, H), and the dictionary of gradients")
+    return {"states": result[0], **result[1]}
 
 
-def check_before(answer: Callable[..., Any]) -> str:
-    for seed in (5, 6):
-        p = weights(seed)
-        given = tuple(p[name] for name in ("x", "h0", "W_x", "W_h", "b", "dstates"))
-        got = answer(*(array.copy() for array in given))
-        if not isinstance(got, tuple) or len(got) != 2:
-            raise Wrong("return two things: the states (N, T, H), and the dictionary of gradients")
-        states, true = before(*given)
-        if np.shape(got[0]) != states.shape:
-            raise Wrong(f"the states of all steps have the shape {states.shape}; yours {np.shape(got[0])}")
-        if not equal(got[0], states):
-            if equal(got[0], before_with("after")(*given)[0]):
-                raise Wrong(BEFORE_MISTAKES["after"])
-            raise Wrong("the states are not right yet: compare one step with gru_step_before, then hand each new state to the next step")
-        tell(got[1], true, {sentence: before_with(mistake)(*given)[1] for mistake, sentence in BEFORE_MISTAKES.items() if mistake != "after"})
-    return "the published unit of 2014, forward and backward; no framework layer to compare with, so finite differences are the proof."
-
-
-EXERCISES = {
-    "9.1": Exercise(
-        check=check_same_price,
-        hint="An LSTM learns 4 (D + H + 2) H numbers, a GRU of width G 3 (D + G + 2) G. Let G grow while it is not dearer.",
-        solution=same_price,
-        wrong={
-            "four thirds": lambda D, H: int(4 * H / 3),
-            "one too many": lambda D, H: same_price(D, H) + 1,
-            "same width": lambda D, H: H,
-            "no biases": _same_price_with(0),
-            "one bias": _same_price_with(1),
-            "not whole": lambda D, H: H * (4 / 3) ** 0.5,
-        },
+EXERCISES["9.5"] = exercise(
+    gru_before,
+    lambda: [network(seed, "x", "h0", "W_x", "W_h", "b", "dstates") for seed in (5, 6)],
+    """
+after: `(r * h) @ W_n` -> `r * (h @ W_n)` `da_n @ W_n.T` -> `(da_n * r) @ W_n.T`
+    `dv * h * r` -> `da_n * (h @ W_n) * r` `(r * h).T @ da_n` -> `h.T @ (da_n * r)`
+    `dv * r +` -> `dv +`
+    this is the GRU with the reset after the product; here r multiplies the old state first:
+    (r * h) @ W_h[:, 2 * H:]
+no valve in W_h: `(r * h).T @ da_n` -> `h.T @ da_n`
+    the third block of dW_h takes h; its product reads r * h, so it is (r * h).T @ da_n
+no valve in message: `dv * r +` -> `dv +`
+    the path through r * h to h is multiplied by r on the way back, too: (da_n @ W.T) * r
+path lost: `dv * r + ` -> ``
+    a path is missing: h reaches the candidate through r * h, so the message has the summand
+    (da_n @ W.T) * r
+gates lost: ` + gates @ W_gates.T` -> ``
+    a path is missing: h reaches both gates by their recurrent weights; add
+    gates @ W_h[:, :2 * H].T
+no straight path: `dh * z + ` -> ``
+    a path is missing: the mix itself, z * h, so the message has the summand dh * z
+""",
+    others={"no states": lambda *given: (given[1], gru_before(*given)[1])},
+    otherwise=(
+        "First the states: compare one step with gru_step_before, and hand each new state to the"
+        " next step. Then the equations from the last to the first"
     ),
-    "9.2": Exercise(
-        check=check_bias,
-        hint="First the gate: z to the power `steps` is 1/2. Then the bias: solve z = 1 / (1 + exp(-b)) for b.",
-        solution=bias_for,
-        wrong={
-            "the gate": lambda steps: 0.5 ** (1 / steps),
-            "other reading": lambda steps: -bias_for(steps),
-            "only ln z": lambda steps: np.log(0.5) / steps,
-            "1 - 1/steps": lambda steps: np.log(max(steps - 1, 1e-300)),
-            "forwards": lambda steps: np.log(0.5) / np.log(sigmoid(np.array(float(steps)))),
-            "a constant": lambda steps: 4.0,
-        },
+    use=in_one_dictionary,
+    truth=before_autograd,
+    hint=(
+        "Name the product's input v = r * h. Then dv = da_n @ (third block).T, and v hands on to"
+        " both factors: dr = dv * h, and dv * r goes to h. h has four paths in all: the mix, v, and"
+        " the two gates."
     ),
-    "9.3": Exercise(
-        check=check_borrowed,
-        hint="np.split(W, 3, axis=-1) gives the three blocks in their order, for a bias too. flip_update shows what turns one reading of z into the other.",
-        solution=borrowed,
-        wrong={
-            **{name: _borrowed_with(**how) for name, (how, _) in BORROWED_MISTAKES.items()},
-            "bias twice": lambda W_x, W_h, b: {**borrowed(W_x, W_h, b), "b_hn": b[-len(W_h):]},
-        },
+    praise=(
+        "the published unit of 2014, forward and backward; no framework layer to compare with, so"
+        " finite differences are the proof."
     ),
-    "9.4": Exercise(
-        check=check_repair,
-        hint="In a^n = x W_x^n + b^n + r * (h W_h^n + b_h^n) two summands stand before the valve and one behind it. Which gradient does each one get?",
-        solution=repaired_backward,
-        wrong={mistake: backward_with(mistake) for mistake in REPAIR_MISTAKES},
-    ),
-    "9.5": Exercise(
-        check=check_before,
-        hint="Name the product's input v = r * h. Then dv = da_n @ (third block).T, and v hands on to both factors: dr = dv * h, and dv * r goes to h. "
-        "h has four roads in all: the mix, v, and the two gates.",
-        solution=before,
-        wrong={mistake: before_with(mistake) for mistake in (*BEFORE_MISTAKES, "no states")},
-    ),
-}  # fmt: skip
+)

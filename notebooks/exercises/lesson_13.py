@@ -3,85 +3,99 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Iterable
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from course_utils.exercises import Exercise, Wrong
+from course_utils.grading import Raised, Wrong, ask, autograd, exercise
+from course_utils.grading.blocks import changed
 from course_utils.models.gnmt import GNMT
-from course_utils.proofs import relative_error
 from course_utils.text import EOS, SOS
 
-Array = NDArray[Any]
-Found = list[tuple[float, list[int]]]
+EXERCISES = {}
 
 
-def close(a: Any, b: Any) -> bool:
-    """Nearly equal numbers."""
-    return bool(np.isclose(a, b, rtol=1e-6, atol=1e-9))
+# 13.1 Rank them
 
 
-# ---------------------------------------------------------------- 13.1 rank
+def ranking(found, alpha):
+    def score(pair):
+        return pair[0] / ((5 + len(pair[1])) / 6) ** alpha
+
+    return sorted(found, key=score, reverse=True)
 
 
-def ranking(found: Found, alpha: float) -> Found:
-    return sorted(found, key=lambda one: one[0] / ((5 + len(one[1])) / 6) ** alpha, reverse=True)
+def rankings():
+    """The scores lie so close together that another formula gives another order."""
+    for seed, alpha in ((1, 0.7), (2, 1.6)):
+        rng = np.random.default_rng(seed)
+        lengths, scores = rng.permutation(7) + 1, -1 - 0.03 * rng.permutation(7)
+        totals = scores * ((5 + lengths) / 6) ** alpha
+        written = [[9] * (length - 1) + [EOS] for length in lengths]
+        yield list(zip(totals.round(4).tolist(), written)), alpha
 
 
-RANKING_MISTAKES: dict[str, tuple[str, Callable[[Found, float], Found]]] = {
-    "by probability": ("this is the order of the log-probabilities alone; divide by lp first", lambda f, a: ranking(f, 0)),
-    "multiplied": (
-        "log P is negative and must be divided by lp; multiplied, long sentences lose even more",
-        lambda f, a: ranking(f, -a),
-    ),
-    "per token": (
-        "this divides by the length itself; lp is ((5 + length) / 6) to the power alpha",
-        lambda f, a: sorted(f, key=lambda one: one[0] / len(one[1]) ** a, reverse=True),
-    ),
-    "without <eos>": (
-        "|Y| counts <eos> as well: take the length of the words as they are given",
-        lambda f, a: sorted(f, key=lambda one: one[0] / ((4 + len(one[1])) / 6) ** a, reverse=True),
-    ),
-    "worst first": ("the order is turned round: the highest score comes first", lambda f, a: ranking(f, a)[::-1]),
-}
-
-
-def _scores(found: Found, alpha: float) -> Found:
-    return [(one[0] / ((5 + len(one[1])) / 6) ** alpha, one[1]) for one in ranking(found, alpha)]
-
-
-def check_ranking(answer: Callable[..., Any]) -> str:
-    cases: list[tuple[list[tuple[float, int]], float]] = [
-        ([(-2.0, 1), (-3.0, 7), (-3.9, 13)], 0.7),
-        ([(-1.0, 1), (-1.48, 4), (-3.1, 12)], 1.0),
-        ([(-1.0, 1), (-1.9, 7), (-2.4, 4)], 1.0),
-        ([(-1.0, 2), (-1.22, 4)], 0.8),
-    ]
-    every = [([(value, [9] * (length - 1) + [EOS]) for value, length in parts], alpha) for parts, alpha in cases]
-    got, right = [answer(list(found), alpha) for found, alpha in every], [ranking(*case) for case in every]
-    if any(one is None for one in got):
+def order(answer, found, alpha):
+    """Where each pair of the answer stands in `found`."""
+    ranked = ask(answer, found, alpha)
+    if ranked is None:
         raise Wrong("return the ordered list; list.sort() changes the list and returns None")
-    got = [list(one) for one in got]
-    if got == right:
-        return "one search, many rankings: nothing has to be translated again."
-    for sentence, mistake in RANKING_MISTAKES.values():
-        if got == [mistake(*case) for case in every]:
-            raise Wrong(sentence)
-    if any(len(one) != len(found) or any(pair not in found for pair in one) for one, (found, _) in zip(got, every)):
-        raise Wrong("return all the pairs (log-probability, words) as they were given, in the new order; the scores only decide the order")
-    (parts, alpha), order = next((case, r) for case, y, r in zip(cases, got, right) if y != r)
-    raise Wrong(f"for (log P, length) {parts} and alpha {alpha} the order is {[(v, len(w)) for v, w in order]}")
+    pairs = list(ranked) if isinstance(ranked, Iterable) else []
+    places = [found.index(p) if isinstance(p, tuple) and p in found else -1 for p in pairs]
+    if sorted(places) != [*range(len(found))]:
+        raise Wrong(
+            "return all the pairs (log-probability, words) as they were given, in the new order; "
+            "the scores only decide the order"
+        )
+    return places
 
 
-# ---------------------------------------------------------------- 13.2 a character F-score
+def right_order(given, got, right):
+    found, alpha = given
+    ours, theirs = ([(found[k][0], len(found[k][1])) for k in places] for places in (got, right))
+    return f"for alpha {alpha} the order of (log P, length) is {theirs}; yours is {ours}"
 
 
-def character_f(ours: str, true: str, n: int, beta: float) -> float:
-    def runs(text: str) -> Counter[str]:
+EXERCISES["13.1"] = exercise(
+    ranking,
+    rankings,
+    """
+by probability: ` / ((5 + len(pair[1])) / 6) ** alpha` -> ``
+    this is the order of the log-probabilities alone; divide by lp first
+multiplied: `pair[0] / (` -> `pair[0] * (`
+    log P is negative and must be divided by lp; multiplied, long sentences lose even more
+per token: `((5 + len(pair[1])) / 6)` -> `len(pair[1])`
+    this divides by the length itself; lp is ((5 + length) / 6) to the power alpha
+without <eos>: `5 + len(pair[1])` -> `4 + len(pair[1])`
+    |Y| counts <eos> as well: take the length of the words as they are given
+worst first: `reverse=True` -> `reverse=False`
+    the order is reversed: the highest score comes first
+no alpha: ` ** alpha` -> ``
+    alpha plays no part in this order; lp is ((5 + length) / 6) to the power alpha
+alpha as a factor: `((5 + len(pair[1])) / 6) ** alpha` -> `(1 + alpha * (len(pair[1]) - 1) / 6)`
+    alpha is an exponent, and no factor: lp is ((5 + length) / 6) to the power alpha
+""",
+    others={"the scores instead": lambda found, alpha: [pair[0] / alpha for pair in found]},
+    use=order,
+    otherwise=right_order,
+    hint="`sorted` takes a key, and reverse=True. lp of n tokens is ((5 + n) / 6) ** alpha.",
+    praise="one search, many rankings: nothing has to be translated again.",
+    same=(  # the 6 divides all scores by the same number
+        "(5 + len(pair[1])) / 6 -> 5 + len(pair[1])",
+        "(5 + len(pair[1])) / 6 -> (5 + len(pair[1])) * 6",
+        "6 -> 7",
+    ),
+)
+
+
+# 13.2 A chrF of your own
+
+
+def character_f(ours, true, n, beta):
+    def runs(text):
         text = text.replace(" ", "")
         return Counter(text[k : k + n] for k in range(len(text) - n + 1))
 
@@ -90,348 +104,362 @@ def character_f(ours: str, true: str, n: int, beta: float) -> float:
     if matches == 0:
         return 0.0
     precision, recall = matches / sum(a.values()), matches / sum(b.values())
-    return (1 + beta**2) * precision * recall / (beta**2 * precision + recall)
+    weight = beta**2
+    return (1 + weight) * precision * recall / (weight * precision + recall)
 
 
-def _character_wrong(mistake: str) -> Callable[[str, str, int, float], float]:
-    def answer(ours: str, true: str, n: int, beta: float) -> float:
-        originals = ours, true
-        if mistake == "up to n":
-            return float(np.mean([character_f(ours, true, k, beta) for k in range(1, n + 1)]))
-        if mistake == "percent":
-            return 100 * character_f(ours, true, n, beta)
-        if mistake != "spaces":
-            ours, true = ours.replace(" ", ""), true.replace(" ", "")
-        a, b = (Counter(text[k : k + n] for k in range(len(text) - n + 1)) for text in (ours, true))
-        if mistake == "words":
-            a, b = (Counter(" ".join(text.split()[k : k + n]) for k in range(len(text.split()) - n + 1)) for text in originals)
-        matches = len(a.keys() & b.keys()) if mistake == "set" else sum((a & b).values())
-        if mistake == "not clipped":
-            matches = sum(count for run, count in a.items() if run in b)
-        if not matches:
-            return 0.0
-        sizes = (len(a), len(b)) if mistake == "set" else (sum(a.values()), sum(b.values()))
-        precision, recall = matches / sizes[0], matches / sizes[1]
-        if mistake == "precision":
-            return precision
-        weight = {"F1": 1.0, "beta, not squared": beta, "turned": 1 / beta**2}.get(mistake, beta**2)
-        return (1 + weight) * precision * recall / (weight * precision + recall)
-
-    return answer
+def mean_up_to_n(ours, true, n, beta):
+    return sum(character_f(ours, true, k, beta) for k in range(1, n + 1)) / n
 
 
-CHARACTER_MISTAKES = {
-    "spaces": "spaces count as characters in this; take them out of both strings first",
-    "set": "each run counts once in this; count how often it stands there, as a Counter does",
-    "not clipped": "a run may match at most as often as the other string has it: clip the counts with &",
-    "precision": "this is the precision alone; what ours left out must cost too",
-    "F1": "this is F1, whatever beta is; beta squared, in both places, is what gives recall its weight",
-    "beta, not squared": "beta stands squared in the formula, in both places",
-    "turned": "precision and recall are exchanged: beta squared multiplies P in the denominator",
-    "words": "these are runs of words; cut the strings into runs of characters",
-    "up to n": "this is the mean over all lengths up to n; only runs of exactly n characters count",
-    "percent": "this is in percent; the formula gives a number between 0 and 1",
-}
-
-
-def check_character_f(answer: Callable[..., Any]) -> str:
-    cases = [("개가 개를 본다", "개는 개를 안 본다", 1, 2.0), ("aabab ab", "abab b", 2, 2.0), ("the the the", "the cat", 3, 0.5), ("a b c", "a b c d e", 2, 3.0)]
-    for case in cases:
-        got, right = answer(*case), character_f(*case)
-        if close(got, right):
-            continue
-        for mistake, sentence in CHARACTER_MISTAKES.items():
-            if close(got, _character_wrong(mistake)(*case)):
-                raise Wrong(sentence)
-        raise Wrong(f"for {case} the F-score is {right:.4f}; yours is {got}")
+def f_score(answer, ours, true, n, beta):
     try:
-        nothing = answer("abc", "xyz", 1, 2.0)
-    except ZeroDivisionError:
-        raise Wrong("where nothing matches, P and R are 0 and the formula divides by 0; return 0 there") from None
-    if not close(nothing, 0):
-        raise Wrong("where nothing matches the F-score is 0")
-    return "with recall counting double, a word that was left out costs more than one too many."
+        return ask(answer, ours, true, n, beta)
+    except Raised as raised:
+        if isinstance(raised.__cause__, ZeroDivisionError):
+            raise Wrong(
+                "where nothing matches, P and R are 0 and the formula divides by 0; return 0 there"
+            ) from None
+        raise
 
 
-# ---------------------------------------------------------------- 13.3 the highway layer
+EXERCISES["13.2"] = exercise(
+    character_f,
+    lambda: [
+        ("개가 개를 본다", "개는 개를 안 본다", 1, 2.0),
+        ("aabab ab", "abab b", 2, 2.0),
+        ("the the the", "the cat", 3, 0.5),
+        ("a b c", "a b c d e", 2, 3.0),
+        ("abc", "xyz", 1, 2.0),
+    ],
+    """
+spaces: `text.replace(" ", "")` -> `text`
+    spaces count as characters here; take them out of both strings first
+set: `Counter(text[k : k + n]` -> `Counter({text[k : k + n]` `- n + 1))` -> `- n + 1)})`
+    each run counts once here; count how often it occurs, as a Counter does
+not clipped: `sum((a & b).values())` -> `sum(a[run] for run in a if run in b)`
+    a run may match at most as often as the other string has it: clip the counts with &
+precision: `return (1 + weight)` -> `return precision or (1 + weight)`
+    this is the precision alone; what ours left out must cost too
+F1: `weight = beta**2` -> `weight = 1`
+    this is F1, whatever beta is; beta squared, in both positions, is what gives recall its weight
+beta, not squared: `beta**2` -> `beta`
+    beta is squared in the formula, in both positions
+turned: `(weight * precision + recall)` -> `(precision + weight * recall)`
+    precision and recall are exchanged: beta squared multiplies P in the denominator
+words: `text.replace(" ", "")` -> `text.split()`
+    `Counter(text[k : k + n]` -> `Counter(" ".join(text[k : k + n])`
+    these are runs of words; cut the strings into runs of characters
+percent: `return (1` -> `return 100 * (1`
+    this is in percent; the formula gives a number between 0 and 1
+""",
+    others={
+        "up to n": (
+            mean_up_to_n,
+            "this is the mean over all lengths up to n; only runs of exactly n characters count",
+        ),
+        "nothing matches": changed(character_f, ("matches == 0", "matches < 0")),
+    },
+    use=f_score,
+    hint=(
+        "`ngrams` counts runs of anything that can be cut, a string too. What do you divide the "
+        "matches by for P, and by what for R?"
+    ),
+    praise="with recall counting double, a word that was left out costs more than one too many.",
+)
 
 
-def highway_backward(dy: Array, x: Array, W: Array, W_g: Array) -> dict[str, Array]:
+# 13.3 A gate on the residual
+
+
+def highway_backward(dy, x, W, W_g):
     g, h = 1 / (1 + np.exp(-x @ W_g)), np.tanh(x @ W)  # (N, H)
-    dz = dy * g * (1 - h**2)  # by x @ W
-    dz_g = dy * (h - x) * g * (1 - g)  # by x @ W_g: g multiplies h, and 1 - g multiplies x
-    return {"x": dy * (1 - g) + dz @ W.T + dz_g @ W_g.T, "W": x.T @ dz, "W_g": x.T @ dz_g}
+    dz = dy * g * (1 - h**2)  # with respect to x @ W
+    dz_g = dy * (h - x) * g * (1 - g)  # to x @ W_g: g multiplies h, and 1 - g multiplies x
+    dx = dy * (1 - g) + dz @ W.T + dz_g @ W_g.T
+    return {"x": dx, "W": x.T @ dz, "W_g": x.T @ dz_g}
 
 
-def _highway_wrong(mistake: str) -> Callable[..., dict[str, Array]]:
-    def answer(dy: Array, x: Array, W: Array, W_g: Array) -> dict[str, Array]:
-        g, h = 1 / (1 + np.exp(-x @ W_g)), np.tanh(x @ W)
-        dz = dy * (1 if mistake == "gate forgotten" else g) * (1 if mistake == "no tanh slope" else 1 - h**2)
-        by_gate = h if mistake == "carry forgotten" else h + x if mistake == "plus" else h - x
-        dz_g = dy * by_gate * (1 if mistake == "no slope" else g * (1 - g))
-        straight = dy * {"no straight path": 0, "straight path whole": 1, "g for 1 - g": g}.get(mistake, 1 - g)
-        through_gate = 0 if mistake == "gate is a constant" else dz_g @ (W_g if mistake == "not transposed" else W_g.T)
-        return {"x": straight + dz @ (W if mistake == "not transposed" else W.T) + through_gate, "W": x.T @ dz, "W_g": x.T @ dz_g}
-
-    return answer
+def highway_cases():
+    for seed in (5, 6):
+        rng = np.random.default_rng(seed)
+        yield tuple(rng.standard_normal(shape) for shape in ((3, 4), (3, 4), (4, 4), (4, 4)))
 
 
-HIGHWAY_MISTAKES = {
-    "no straight path": "the straight path is missing: x also goes into y directly, times 1 - g",
-    "straight path whole": "the straight path passes only the share 1 - g of dy",
-    "gate is a constant": "x moves the gate too: its gradient has a third part, through W_g",
-    "carry forgotten": "g also takes away from x: y changes by h - x when g grows",
-    "plus": "1 - g multiplies x, so the derivative of y by g is h minus x",
-    "no slope": "the gradient by x @ W_g needs the sigmoid's slope, g (1 - g)",
-    "g for 1 - g": "x stands in y times 1 - g; g is the share of h",
-    "no tanh slope": "the gradient by x @ W needs the tanh's slope, 1 - h squared",
-    "not transposed": "back through x @ W goes @ W.T; with square matrices a forgotten .T raises no error",
-    "gate forgotten": "h enters y multiplied by g, so what goes back into h is dy times g",
-}
+def highway_autograd(dy, x, W, W_g):
+    def loss(x, W, W_g):
+        g, h = (x @ W_g).sigmoid(), (x @ W).tanh()
+        return ((g * h + (1 - g) * x) * torch.from_numpy(dy)).sum()
+
+    return dict(zip(("x", "W", "W_g"), autograd(loss, x, W, W_g)))
 
 
-def check_highway(answer: Callable[..., Any]) -> str:
-    rng = np.random.default_rng(5)
-    arrays = {"x": rng.standard_normal((3, 4)), "W": rng.standard_normal((4, 4)), "W_g": rng.standard_normal((4, 4))}
-    dy = rng.standard_normal((3, 4))
-    leaves = {name: torch.tensor(array, requires_grad=True) for name, array in arrays.items()}
-    g, h = torch.sigmoid(leaves["x"] @ leaves["W_g"]), torch.tanh(leaves["x"] @ leaves["W"])
-    ((g * h + (1 - g) * leaves["x"]) * torch.from_numpy(dy)).sum().backward()  # type: ignore[no-untyped-call]
-    got = answer(dy.copy(), *(array.copy() for array in arrays.values()))
-    if not isinstance(got, dict) or set(got) != set(arrays):
-        raise Wrong("return a dictionary with exactly the keys x, W and W_g")
-    for name, array in arrays.items():
-        if np.shape(got[name]) != array.shape:
-            raise Wrong(f"the gradient by {name} has shape {np.shape(got[name])}; it must be {array.shape}")
-    true = {name: np.asarray(leaf.grad) for name, leaf in leaves.items()}
-    if all(relative_error(got[name], true[name]) < 1e-8 for name in arrays):
-        return "all three equal autograd's. Where g is near 0 the gradient passes straight, as over a residual connection."
-    for mistake, sentence in HIGHWAY_MISTAKES.items():
-        theirs = _highway_wrong(mistake)(dy, *arrays.values())
-        if all(relative_error(np.asarray(got[name]), theirs[name]) < 1e-8 for name in arrays):
-            raise Wrong(sentence)
-    wrong = [name for name in arrays if not relative_error(np.asarray(got[name]), true[name]) < 1e-8]
-    raise Wrong(f"wrong: the gradients by {', '.join(wrong)}. Name the three ways from x to y, and go back along each")
+EXERCISES["13.3"] = exercise(
+    highway_backward,
+    highway_cases,
+    """
+no straight path: `dy * (1 - g) + dz @` -> `dz @`
+    the straight path is missing: x also goes into y directly, times 1 - g
+straight path whole: `dy * (1 - g) + dz @` -> `dy + dz @`
+    the straight path passes only the share 1 - g of dy
+gate is a constant: ` + dz_g @ W_g.T` -> ``
+    x moves the gate too: its gradient has a third part, through W_g
+carry forgotten: `(h - x)` -> `h`
+    g also takes away from x: y changes by h - x when g grows
+plus: `(h - x)` -> `(h + x)`
+    1 - g multiplies x, so the derivative of y with respect to g is h minus x
+no slope: `(h - x) * g * (1 - g)` -> `(h - x)`
+    the gradient with respect to x @ W_g needs the sigmoid's slope, g (1 - g)
+g for 1 - g: `dy * (1 - g) + dz @` -> `dy * g + dz @`
+    x is multiplied by 1 - g in y; g is the share of h
+no tanh slope: ` * (1 - h**2)` -> ``
+    the gradient with respect to x @ W needs the tanh's slope, 1 - h squared
+not transposed: `dz @ W.T` -> `dz @ W` `dz_g @ W_g.T` -> `dz_g @ W_g`
+    back through x @ W goes @ W.T; with square matrices a forgotten .T raises no error
+gate forgotten: `dy * g * (1 - h**2)` -> `dy * (1 - h**2)`
+    h enters y multiplied by g, so what goes back into h is dy times g
+""",
+    otherwise="Name the three paths from x to y, and go back along each",
+    truth=highway_autograd,
+    hint=(
+        "From x to y there are three paths: straight, times 1 - g; through h; and through g, which "
+        "acts on both h and x."
+    ),
+    praise=(
+        "all three equal autograd's. Where g is near 0 the gradient passes straight, as over a "
+        "residual connection."
+    ),
+)
 
 
-# ---------------------------------------------------------------- 13.4 find the bug
+# 13.4 Find the bug
 
 
 @torch.no_grad()
-def repaired_beam(model: Any, source: list[int], width: int, most: int = 24) -> list[int]:
+def repaired_beam(model, source, width, most=24):
     memory, state = model.encode(torch.tensor([source] * width))
     totals, written, done = torch.tensor([0.0] + [-torch.inf] * (width - 1)), [[SOS]] * width, []
     for _ in range(most):
         logits, state = model.decode(memory, state, torch.tensor([row[-1:] for row in written]))
-        every = totals[:, None] + logits[:, -1].log_softmax(dim=1)
+        every = totals[:, None] + logits[:, -1].log_softmax(dim=1)  # (width, V)
         totals, places = every.flatten().topk(width)
-        rows, words = places // every.shape[1], places % every.shape[1]
-        state = state[:, rows]  # here: each place goes on with the state of the hypothesis that it continues
+        rows, words = places // every.shape[1], places % every.shape[1]  # (width,) each
+        state = state[:, rows]  # here: each place needs the state of the hypothesis it continues
         written = [[*written[row], word] for row, word in zip(rows.tolist(), words.tolist())]
-        done += [(total, row[1:-1]) for total, row in zip(totals.tolist(), written) if row[-1] == EOS and total > -torch.inf]
+        done += [
+            (total, row[1:-1])
+            for total, row in zip(totals.tolist(), written)
+            if row[-1] == EOS and total > -torch.inf
+        ]
         totals[words == EOS] = -torch.inf
         if len(done) >= width:
             break
     return max(done)[1] if done else written[0][1:]
 
 
-def _beam_wrong(mistake: str) -> Callable[..., list[int]]:
-    @torch.no_grad()
-    def answer(model: Any, source: list[int], width: int, most: int = 24) -> list[int]:
-        width = 1 if mistake == "greedy" else width
-        memory, state = model.encode(torch.tensor([source] * width))
-        first = state
-        totals, written, done = torch.tensor([0.0] + [-torch.inf] * (width - 1)), [[SOS]] * width, list[tuple[float, list[int]]]()
-        for _ in range(most):
-            logits, state = model.decode(memory, state, torch.tensor([row[-1:] for row in written]))
-            every = totals[:, None] + logits[:, -1].log_softmax(dim=1)
-            totals, places = every.flatten().topk(width)
-            rows, words = places // every.shape[1], places % every.shape[1]
-            written = [[*written[row], word] for row, word in zip(rows.tolist(), words.tolist())]
-            if mistake in ("by rank", "not summed"):
-                state = state[:, rows.sort().values if mistake == "by rank" else rows]
-            if mistake == "first state":
-                state = first
-            if mistake in ("worst", "first axis"):
-                state = state[:, rows] if mistake == "worst" else state[rows]
-            done += [(total, row[1:-1]) for total, row in zip(totals.tolist(), written) if row[-1] == EOS and total > -torch.inf]
-            totals[words == EOS] = -torch.inf
-            if mistake == "not summed":
-                totals = torch.where(totals > -torch.inf, torch.zeros(()), totals)
-            if len(done) >= width:
-                break
-        chosen = min(done) if mistake == "worst" and done else max(done) if done else (0.0, written[0][1:])
-        return chosen[1]
-
-    return answer
-
-
-BEAM_MISTAKES = {
-    "unchanged": "this is the doubtful version still: after topk, place 0 may continue the hypothesis of place 2; whose state does it read next?",
-    "by rank": "the states are sorted by their old places now; each place needs the state of the hypothesis that it continues, in the new order",
-    "first state": "every step starts again from the encoder's last state; keep the new states, in the new order",
-    "not summed": "the log-probabilities are no longer added up; that line was right",
-    "worst": "the states are right now, but the least probable of the finished hypotheses is returned",
-    "greedy": "this is greedy at any width; a beam must keep `width` hypotheses",
-}
-
-
-def tiny_model(seed: int) -> nn.Module:
-    """An untrained translator whose probabilities differ much."""
-    torch.manual_seed(seed)
-    model = GNMT(9, 7, 3, 4)
+@cache
+def tiny_model(seed, endless=False):
+    """Untrained, with probabilities that differ much; an endless one never writes <eos>."""
+    with torch.random.fork_rng(devices=[]):
+        model = GNMT(9, 7, 5, 8)
+    generator = torch.Generator().manual_seed(seed)
     for parameter in model.parameters():
-        nn.init.normal_(parameter, std=1.5)
+        nn.init.normal_(parameter, std=0.7, generator=generator)
+    if endless:
+        model.head.bias.data[EOS] = -torch.inf
     return model
 
 
-BEAM_CASES: Sequence[tuple[int, list[int], int]] = [(seed, source, width) for seed in range(12) for source, width in (([4, 5, 6, 3], 2), ([5, 8, 3], 3), ([6, 4, 3], 4))]
+def beam_searches():
+    """One case of several searches: a single one does not tell the mistakes apart."""
+    three, four = [5, 8, EOS], [4, 5, 6, EOS]
+    searches = (0, four, 2), (44, [6, 4, EOS], 4), (47, three, 3), (97, [6, 4, EOS], 4)
+    endless = tiny_model(2, endless=True), four, 43  # wider than the first step has words
+    return [(*((tiny_model(seed), *rest, 6) for seed, *rest in searches), endless)]
 
 
-def check_beam(answer: Callable[..., Any]) -> str:
-    before = torch.get_rng_state()
-    results: dict[str, list[Any]] = {"yours": [], "right": [], **{mistake: [] for mistake in BEAM_MISTAKES}}
-    for seed, source, width in BEAM_CASES:
-        model = tiny_model(seed)
-        try:
-            results["yours"].append(answer(model, list(source), width, 6))
-        except IndexError as error:
-            raise Wrong(f"{error}: the state is (L, N, H), so the places of the beam are its axis 1") from None
-        results["right"].append(repaired_beam(model, source, width, 6))
-        for mistake in BEAM_MISTAKES:
-            results[mistake].append(_beam_wrong(mistake)(model, source, width, 6))
-    torch.set_rng_state(before)
-    yours = [one.tolist() if isinstance(one, Tensor) else one for one in results["yours"]]
-    if yours == results["right"]:
-        return "a state belongs to a hypothesis, not to a place of the beam: the package's `rows` moves it along."
-    for mistake, sentence in BEAM_MISTAKES.items():
-        if yours == results[mistake]:
-            raise Wrong(sentence)
-    (_, source, width), got, right = next((case, y, r) for case, y, r in zip(BEAM_CASES, yours, results["right"]) if y != r)
-    raise Wrong(f"with a tiny model, source {source} and width {width} the best hypothesis is {right}, yours is {got}; only one line is missing in the doubtful version")
+def hypotheses(answer, *searches):
+    """What the answer writes, as text: a hypothesis of another length is a wrong one, no more."""
+    try:
+        return [str(np.asarray(ask(answer, *search)).tolist()) for search in searches]
+    except Raised as raised:
+        if "for dimension 0" in str(raised.__cause__):
+            raise Wrong(
+                f"{raised.__cause__}: the state is (L, N, H), so the hypotheses of the beam are "
+                "its axis 1"
+            ) from None
+        raise
 
 
-# ---------------------------------------------------------------- 13.5 the true best
+def first_that_differs(given, got, right):
+    (_, source, width, *_), ours, theirs = next(
+        case for case in zip(given, got, right) if case[1] != case[2]
+    )
+    return (
+        f"with a tiny model, source {source} and width {width} the best hypothesis is {theirs}, "
+        f"yours is {ours}; only one line is missing in the doubtful version"
+    )
 
 
-def exact_search(step: Callable[[list[int]], Any], most: int) -> tuple[float, list[int]]:
+EXERCISES["13.4"] = exercise(
+    repaired_beam,
+    beam_searches,
+    """
+unchanged: `state = state[:, rows]` -> `pass`
+    this is the doubtful version still: after topk, position 0 of the beam may continue the
+    hypothesis of position 2; whose state does it read next?
+by rank: `state[:, rows]` -> `state[:, rows.sort().values]`
+    the states are sorted by their old positions now; each position needs the state of the
+    hypothesis that it continues, in the new order
+first state: `state[:, rows]` -> `model.encode(torch.tensor([source] * width))[1]`
+    every step starts again from the encoder's last state; keep the new states, in the new order
+not summed:
+    `words == EOS] = -torch.inf` -> `words == EOS] = -torch.inf; totals[totals.isfinite()] = 0`
+    the log-probabilities are no longer added up; that line was right
+worst: `max(done)` -> `min(done)`
+    the states are right now, but the least probable of the finished hypotheses is returned
+greedy: `memory, state = model` -> `width = 1; memory, state = model`
+    this is greedy at any width; a beam must keep `width` hypotheses
+""",
+    others={"first axis": changed(repaired_beam, ("state[:, rows]", "state[rows]"))},
+    use=hypotheses,
+    same=("0.0 -> 1.0",),  # all log-probabilities are higher by 1
+    otherwise=first_that_differs,
+    hint=(
+        "Follow position 0 of the beam for two steps with width 2. Which hypothesis does it "
+        "continue, which words has it, and whose state?"
+    ),
+    praise=(
+        "a state belongs to a hypothesis, not to a position of the beam: the package's `rows` "
+        "moves it along."
+    ),
+)
+
+
+# 13.5 The true best
+
+
+def exact_search(step, most):
     import heapq
 
-    waiting: list[tuple[float, list[int]]] = [(0.0, [])]  # (-log P, words), the most probable first
+    waiting = [(0.0, [])]  # (-log P, words), the most probable first
     while True:
         cost, words = heapq.heappop(waiting)
         if words and words[-1] == EOS:
             return -cost, words  # all others are less probable already, and can only fall
         for word, value in enumerate(step(words).tolist()):
-            if word == EOS or len(words) + 1 < most:  # a beginning of `most` words cannot end in time
+            if word == EOS or len(words) + 1 < most:  # others could not end in time
                 heapq.heappush(waiting, (cost - value, [*words, word]))
 
 
-def _every(step: Callable[[list[int]], Any], most: int) -> tuple[float, list[int]]:
-    alive: list[tuple[float, list[int]]] = [(0.0, [])]
-    done: list[tuple[float, list[int]]] = []
-    for _ in range(most):
-        new = [(total + value, [*words, word]) for total, words in alive for word, value in enumerate(step(words).tolist())]
-        done += [one for one in new if one[1][-1] == EOS]
-        alive = [one for one in new if one[1][-1] != EOS]
-    return max(done)
+def beam_of(width):
+    """A beam search of this width; the best of all sentences where it is None."""
 
-
-def _narrow(width: int) -> Callable[..., tuple[float, list[int]]]:
-    def answer(step: Callable[[list[int]], Any], most: int) -> tuple[float, list[int]]:
-        alive: list[tuple[float, list[int]]] = [(0.0, [])]
-        done: list[tuple[float, list[int]]] = []
+    def answer(step, most):
+        alive, done = [(0.0, [])], []
         for _ in range(most):
-            new = sorted(((total + value, [*words, word]) for total, words in alive for word, value in enumerate(step(words).tolist())), reverse=True)
-            done += [one for one in new[:width] if one[1][-1] == EOS]
-            alive = [one for one in new[:width] if one[1][-1] != EOS]
+            every = [
+                (total + value, [*words, word])
+                for total, words in alive
+                for word, value in enumerate(step(words).tolist())
+            ]
+            kept = sorted(every, reverse=True)[:width]
+            done += [pair for pair in kept if pair[1][-1] == EOS]
+            alive = [pair for pair in kept if pair[1][-1] != EOS]
         return max(done) if done else alive[0]
 
     return answer
 
 
-def _too_long(step: Callable[[list[int]], Any], most: int) -> tuple[float, list[int]]:
-    return exact_search(step, most + 3)
+@lru_cache(maxsize=5000)
+def log_chances(seed, *words):
+    chances = np.random.default_rng([seed, *words]).random(6) ** 4
+    chances[EOS] *= 0.05 if len(words) < 2 else 0.6  # the shortest is not the best
+    return np.log(chances / chances.sum())
 
 
-def _first_met(step: Callable[[list[int]], Any], most: int) -> tuple[float, list[int]]:
-    waiting: list[tuple[float, list[int]]] = [(0.0, [])]
-    while True:
-        total, words = waiting.pop(waiting.index(max(waiting)))
-        for word, value in enumerate(step(words).tolist()):
-            if word == EOS:
-                return total + value, [*words, word]
-            waiting.append((total + value, [*words, word]))
+def language(seed, most):
+    """A step that counts its calls, and a quarter of what all beginnings need as `allowed`."""
+    every = sum(5**k for k in range(most))
+
+    def uncounted(words):
+        return torch.tensor(log_chances(seed, *(int(word) for word in words)))
+
+    def step(words):
+        step.calls += 1
+        if step.calls > 2 * every:
+            raise Wrong("your search does not end: it has called step for more than all beginnings")
+        return uncounted(words)
+
+    step.uncounted, step.allowed = uncounted, every // 4
+    return step
 
 
-def _no_eos(step: Callable[[list[int]], Any], most: int) -> tuple[float, list[int]]:
-    total, words = exact_search(step, most)
-    return total, words[:-1]
+def true_best(step, most):
+    return beam_of(None)(step.uncounted, most)
 
 
-def check_exact(answer: Callable[..., Any]) -> str:
-    calls = every = 0
-    for seed, most in ((1, 4), (2, 5), (3, 5), (4, 3), (5, 4), (6, 5)):
-
-        def step(words: list[int], seed: int = seed) -> Tensor:
-            rng = np.random.default_rng([seed, *words])
-            chances = rng.random(6) ** 4
-            chances[EOS] *= 0.05 if len(words) < 2 or seed == 4 else 0.6  # the best is not the shortest; seed 4 ends late
-            return torch.from_numpy(np.log(chances / chances.sum()))
-
-        def counted(words: list[int], step: Callable[[list[int]], Tensor] = step) -> Tensor:
-            nonlocal calls
-            calls += 1
-            return step(list(words))
-
-        got, right = answer(counted, most), _every(step, most)
-        if not (isinstance(got, tuple) and len(got) == 2):
-            raise Wrong("return the pair (log-probability, words)")
-        if list(got[1]) == right[1][:-1]:
-            raise Wrong("the words must end in <eos>, as they do in `beam`")
-        if len(got[1]) > most:
-            raise Wrong(f"this sentence has {len(got[1])} tokens, but at most {most} were allowed, <eos> included")
-        if list(got[1]) != right[1]:
-            if not got[1] or got[1][-1] != EOS:
-                raise Wrong("this sentence has not ended: only word lists that end in <eos> within `most` tokens count")
-            raise Wrong(f"a sentence of probability {np.exp(right[0]):.4f} exists; yours has {np.exp(float(got[0])):.4f}. A narrow search misses it, and so does one that stops at the first finished sentence it meets")
-        if not close(got[0], right[0]):
-            raise Wrong(f"the words are right; their log-probability is {right[0]:.4f}, yours is {float(got[0]):.4f}")
-        every += sum(5**k for k in range(most))
-    if calls > every / 4:
-        raise Wrong(f"right, but step was called {calls} times for six searches, and {every // 4} are allowed; leave out what is already less probable than a finished sentence")
-    return "the most probable beginning first: when a finished sentence comes out, nothing left can beat it."
+def sentence(answer, step, most):
+    """log P, the words as text, and the calls of step if they are too many, or 0."""
+    step.calls = 0
+    pair = ask(answer, step, most)
+    try:
+        total, words = pair
+        total, words = float(total), " ".join(str(int(word)) for word in words)
+    except (TypeError, ValueError):
+        raise Wrong("return the pair (log-probability, words)") from None
+    return total, words, step.calls if step.calls > step.allowed else 0
 
 
-EXERCISES = {
-    "13.1": Exercise(
-        check=check_ranking,
-        hint="`sorted` takes a key, and reverse=True. lp of n tokens is ((5 + n) / 6) ** alpha.",
-        solution=ranking,
-        wrong={name: mistake for name, (_, mistake) in RANKING_MISTAKES.items()} | {"the scores instead": _scores},
+def why_not_the_best(given, got, right):
+    (step, most), (total, words, calls), (best, best_words, _) = given, got, right
+    length = len(words.split())
+    if length > most:
+        return f"this sentence has {length} tokens, but at most {most} were allowed, <eos> included"
+    if words.split()[-1:] != [str(EOS)]:
+        return (
+            "this sentence has not ended: only word lists that end in <eos> within `most` tokens "
+            "count"
+        )
+    if words != best_words:
+        return (
+            f"a sentence of probability {np.exp(best):.4f} exists; yours has {np.exp(total):.4f}. A"
+            " narrow search misses it, and so does one that stops at the first finished sentence it"
+            " meets"
+        )
+    if not np.isclose(total, best):
+        return f"the words are right; their log-probability is {best:.4f}, yours is {total:.4f}"
+    return (
+        f"right, but step was called {calls} times, and {step.allowed} are allowed; leave out what "
+        "is already less probable than a finished sentence"
+    )
+
+
+EXERCISES["13.5"] = exercise(
+    exact_search,
+    lambda: [(language(seed, most), most) for seed, most in ((20, 4), (22, 4), (22, 5), (16, 5))],
+    """
+no <eos>: `return -cost, words` -> `return -cost, words[:-1]`
+    the words must end in <eos>, as they do in `beam`
+the first met:
+    `cost, words =` -> `waiting.sort(key=lambda pair: (pair[1][-1:] != [EOS], pair)); cost, words =`
+    a more probable sentence exists: this search stops at the first finished sentence that it meets
+""",
+    others={
+        "greedy": beam_of(1),
+        "beam of 2": beam_of(2),
+        "all sentences": beam_of(None),
+        "too long": lambda step, most: exact_search(step, most + 3),
+    },
+    use=sentence,
+    otherwise=why_not_the_best,
+    truth=true_best,
+    hint=(
+        "Keep all beginnings in a heap (heapq), the most probable on top, and always continue that "
+        "one. When may you stop?"
     ),
-    "13.2": Exercise(
-        check=check_character_f,
-        hint="`ngrams` counts runs of anything that can be cut, a string too. What do you divide the matches by for P, and by what for R?",
-        solution=character_f,
-        wrong={name: _character_wrong(name) for name in CHARACTER_MISTAKES},
+    praise=(
+        "the most probable beginning first: when a finished sentence comes out, nothing left can "
+        "beat it."
     ),
-    "13.3": Exercise(
-        check=check_highway,
-        hint="From x to y there are three ways: straight, times 1 - g; through h; and through g, which acts on both h and x.",
-        solution=highway_backward,
-        wrong={name: _highway_wrong(name) for name in HIGHWAY_MISTAKES},
-    ),
-    "13.4": Exercise(
-        check=check_beam,
-        hint="Follow place 0 for two steps with width 2. Which hypothesis does it continue, which words has it, and whose state?",
-        solution=repaired_beam,
-        wrong={name: _beam_wrong(name) for name in (*BEAM_MISTAKES, "first axis")},
-    ),
-    "13.5": Exercise(
-        check=check_exact,
-        hint="Keep all beginnings in a heap (heapq), the most probable on top, and always continue that one. When may you stop?",
-        solution=exact_search,
-        wrong={"greedy": _narrow(1), "beam of 2": _narrow(2), "all sentences": _every, "too long": _too_long, "no <eos>": _no_eos, "the first met": _first_met},
-    ),
-}
+)
