@@ -12,6 +12,7 @@ import os
 import platform
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -95,6 +96,37 @@ def cause(words: str) -> tuple[str, str]:
             " stays so"
         ),
     )
+
+
+def cache_folder() -> Path:
+    """Where the system wants a program's own files of this user."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def private_folder() -> Path:
+    """The user's own folder for Jupyter's and IPython's files, for `--here`.
+
+    What stands in it is run by every kernel, so it is this user's alone (mode 0700). Raises Trouble
+    for one that belongs to somebody else, or is a link.
+    """
+    folder = cache_folder() / "from-tokens-to-transformers" / "jupyter"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = os.lstat(folder)
+        is_own = stat.S_ISDIR(status.st_mode) and (os.name == "nt" or status.st_uid == os.geteuid())
+        if is_own:
+            folder.chmod(0o700)
+    except OSError as error:
+        raise Trouble(f"no folder of your own for Jupyter's files: {error}") from None
+    if not is_own:
+        raise Trouble(
+            f"{folder} is not yours (another user's, or a link): remove it, then start again"
+        )
+    return folder
 
 
 def python() -> Path:
