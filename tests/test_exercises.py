@@ -1,4 +1,4 @@
-"""Every lesson's exercises: what is right passes in every style, mistakes are told apart."""
+"""Every lesson's exercises: what is right passes in every style, mistakes are verdicts apart."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ import torch
 from solution_mutants import OutOfTime, limited, mutants
 
 from course_utils import exercises
-from course_utils.exercises import check, find, guess, hint, lesson, solution, untouched, verdict
-from course_utils.grading import Exercise, Raised, Wrong, exercise, record
+from course_utils.exercises import check, guess, hint, solution
+from course_utils.grading import Exercise, Raised, Wrong, exercise, record, verdict as judging
+from course_utils.grading.verdict import find, lesson, untouched, verdict
 
 FOLDER = record.EXERCISES
 NUMBERS = sorted(int(path.stem.removeprefix("lesson_")) for path in FOLDER.glob("lesson_*.py"))
@@ -28,29 +29,29 @@ if only := os.environ.get("COURSE_LESSONS"):  # course.py test 05
     NUMBERS = [int(number) for number in only.split()]
 ALL = [(name, exercise) for number in NUMBERS for name, exercise in lesson(number).items()]
 IDS = [f"lesson_{name.split('.')[0].zfill(2)}-{name}" for name, _ in ALL]
-EVERY = pytest.mark.parametrize(("name", "exercise"), ALL, ids=IDS)
+each_exercise = pytest.mark.parametrize(("name", "exercise"), ALL, ids=IDS)
 # A gradient must be able to start from these answers, so that only a tensor is right
 TENSORS = {"6.4"}
 
 
-@EVERY
+@each_exercise
 def test_the_solution_passes(name: str, exercise: Exercise) -> None:
     state, sentence = verdict(name, exercise.solution)
     assert state == "right", sentence
     assert len(sentence.split()) >= 3
 
 
-@EVERY
+@each_exercise
 def test_wrong_answers_are_told_apart(name: str, exercise: Exercise) -> None:
     with np.errstate(all="ignore"):
-        told = {key: verdict(name, answer) for key, answer in exercise.wrong.items()}
-    assert len(told) >= 3, "three typical wrong answers at least"
-    for description, (state, sentence) in told.items():
+        verdicts = {key: verdict(name, answer) for key, answer in exercise.wrong.items()}
+    assert len(verdicts) >= 3, "three typical wrong answers at least"
+    for description, (state, sentence) in verdicts.items():
         assert state == "wrong", f"{description}: {state}, {sentence}"
         assert len(sentence.split()) >= 5, f"{description}: {sentence!r} does not help"
         assert not sentence.startswith("your code raised"), f"{description}: {sentence}"
-    sentences = [re.sub(r"[-+]?\d[\d.e+-]*", "#", sentence) for _, sentence in told.values()]
-    assert len(set(sentences)) >= 3, f"fewer than three different messages: {told}"
+    sentences = [re.sub(r"[-+]?\d[\d.e+-]*", "#", sentence) for _, sentence in verdicts.values()]
+    assert len(set(sentences)) >= 3, f"fewer than three different messages: {verdicts}"
 
 
 def converted(value: Any, convert: Callable[[Any], Any]) -> Any:
@@ -130,7 +131,7 @@ def is_a_function_that_is_compared(exercise: Exercise) -> bool:
 
 
 @pytest.mark.parametrize("style", STYLES)
-@EVERY
+@each_exercise
 def test_the_right_answer_passes_in_every_style(name: str, exercise: Exercise, style: str) -> None:
     if not is_a_function_that_is_compared(exercise) or (
         name in TENSORS and style in ("the other library", "lists")
@@ -140,14 +141,14 @@ def test_the_right_answer_passes_in_every_style(name: str, exercise: Exercise, s
     assert state == "right", sentence
 
 
-@EVERY
+@each_exercise
 def test_gradients_may_have_been_switched_off(name: str, exercise: Exercise) -> None:
     with torch.no_grad():
         state, sentence = verdict(name, exercise.solution)
     assert state == "right", sentence
 
 
-@EVERY
+@each_exercise
 def test_one_step_changes_of_the_solution_are_noticed(name: str, exercise: Exercise) -> None:
     if not exercise.compared or not callable(exercise.solution):
         return
@@ -164,7 +165,7 @@ def test_one_step_changes_of_the_solution_are_noticed(name: str, exercise: Exerc
     assert set(survivors) == set(exercise.same), f"of {total} changes: {survivors}"
 
 
-@EVERY
+@each_exercise
 def test_gradients_are_held_against_something_else_than_the_solution(
     name: str, exercise: Exercise
 ) -> None:
@@ -173,7 +174,7 @@ def test_gradients_are_held_against_something_else_than_the_solution(
         assert exercise.truth is not None
 
 
-@EVERY
+@each_exercise
 def test_help_is_there(name: str, exercise: Exercise, capsys: pytest.CaptureFixture[str]) -> None:
     hint(name)
     solution(name)
@@ -191,7 +192,7 @@ def notebook(number: int) -> list[dict[str, Any]]:
     ]
 
 
-@EVERY
+@each_exercise
 def test_a_printed_solution_runs_where_it_is_pasted(
     name: str, exercise: Exercise, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -236,7 +237,7 @@ def test_stubs_in_the_notebook_are_untouched(number: int) -> None:
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_answers_are_called_by_ask_alone(number: int) -> None:
-    """So that they get copies, and their errors are told apart from the check's."""
+    """So that they get copies, and their errors are verdicts apart from the check's."""
     tree = ast.parse((FOLDER / f"lesson_{number:02}.py").read_text(encoding="utf-8"))
     for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
         called = {
@@ -295,7 +296,7 @@ nothing: `x * 0.5` -> `x * 0.500001`
 
 @pytest.fixture
 def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exercises, "lesson", lambda number: {"99.1": MADE_UP})
+    monkeypatch.setattr(judging, "lesson", lambda number: {"99.1": MADE_UP})
 
 
 def test_check_says_right_wrong_and_not_started(
@@ -339,9 +340,8 @@ def test_the_checks_own_error_is_not_blamed_on_the_reader(monkeypatch: pytest.Mo
     def broken(answer: Any) -> str:
         return str([][0])
 
-    monkeypatch.setattr(
-        exercises, "lesson", lambda number: {"99.1": Exercise(broken, "none", 1, {})}
-    )
+    made = {"99.1": Exercise(broken, "none", 1, {})}
+    monkeypatch.setattr(judging, "lesson", lambda number: made)
     state, sentence = verdict("99.1", lambda: 1)
     assert state == "broken"
     assert "our fault" in sentence
