@@ -15,7 +15,7 @@ import pytest
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
-from course_utils.diagrams import Diagram, Node
+from course_utils.diagrams import Diagram, Node, Point
 from course_utils.drawings import (
     attention,
     bert,
@@ -39,6 +39,7 @@ STEPS: dict[Callable[[int], Diagram], int] = {
     transformer.model: 3,
     transformer.attention_by_shapes: 3,
 }
+SHARES = [k / 200 for k in range(201)]
 
 
 def unrolled() -> Diagram:
@@ -106,11 +107,10 @@ def test_what_is_written_can_be_read(draw: Callable[[], Diagram]) -> None:
     plt.close(diagram.fig)
 
 
-def crosses(start: tuple[float, float], end: tuple[float, float], box: Bbox) -> bool:
+def crosses(start: Point, end: Point, box: Bbox) -> bool:
     """Whether a line enters a box: one of 200 points along it lies inside."""
-    shares = [k / 200 for k in range(201)]
-    line = [(a * (1 - s) + b * s for a, b in zip(start, end)) for s in shares]
-    return any(box.contains(*point) for point in line)
+    (x, y), (to_x, to_y) = start, end
+    return any(box.contains(x + s * (to_x - x), y + s * (to_y - y)) for s in SHARES)
 
 
 @pytest.mark.parametrize("draw", STEPS, ids=lambda draw: draw.__module__)

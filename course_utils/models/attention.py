@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from .. import text
 from ..expect import expect_ids, expect_mask, expect_shape
 from ..grammar import Pair
+from ..proofs import numbers
 from .seq2seq import LookingTranslator
 
 SCORES = ("dot", "general", "additive")
@@ -141,7 +142,7 @@ def weights_on_truth(
         _, _, weights = model.decode_and_look(memory, state, words)
         assert weights is not None, "a model without attention has no weights to look at"
         pairs += [
-            rows[: len(t) - 1, : len(s)].numpy() for rows, s, t in zip(weights, source, target)
+            numbers(rows[: len(t) - 1, : len(s)]) for rows, s, t in zip(weights, source, target)
         ]
     return pairs
 

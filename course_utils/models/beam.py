@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .. import text
+from ..proofs import numbers
 from .seq2seq import MOST, Translator
 
 TINY = 1e-9  # attention; less counts as this, so that a source position with none costs no infinity
@@ -116,7 +117,8 @@ def _search(
                 coverage = weights[:, 0] if coverage is None else coverage + weights[:, 0]
         else:
             logits, state = model.decode(memory, state, words)
-        totals = log_p[:, None] + logits[:, -1].log_softmax(dim=1)  # (R, V)
+        last = logits[:, -1].to(torch.promote_types(logits.dtype, torch.float32))
+        totals = log_p[:, None] + last.log_softmax(dim=1)  # (R, V)
         unfinished: list[tuple[int, int, float]] = []  # row, next word, log-probability
         for owner, rows in _runs(owners):
             places = min(width - len(finished[owner]), totals[rows].numel())
@@ -126,7 +128,7 @@ def _search(
                 if word != text.EOS and step < most:
                     unfinished.append((row, word, value))
                     continue
-                seen = None if coverage is None else coverage[row, : len(sources[owner])].numpy()
+                seen = None if coverage is None else numbers(coverage[row, : len(sources[owner])])
                 ended = word == text.EOS
                 ids = written[row][1:] + [word] * (not ended)
                 finished[owner].append(Hypothesis(ids, value, ended, seen))

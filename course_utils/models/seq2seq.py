@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .. import text
-from ..expect import expect_ids, expect_shape
+from ..expect import expect_ids, expect_padding, expect_shape
 from .layers import LAYERS, Layer
 
 MOST = 24  # tokens that a decoder may write; the longest true translation has fewer
@@ -94,8 +94,8 @@ def loss(
 ) -> Tensor:
     """Nats per real target token of a batch (source id lists, target id lists, <sos> to <eos>).
 
-    Raises ValueError for a target that does not begin with <sos>: its first word would be given
-    and never asked for.
+    Raises ValueError for a target that does not begin with <sos>, whose first word would be given
+    and never asked for, and for one with <pad> among its tokens, which would not count.
     """
     source, target = (torch.from_numpy(text.pad(ids)[0]) for ids in batch)  # (N, S), (N, T + 1)
     if (wrong := target[:, 0] != text.SOS).any():
@@ -103,6 +103,7 @@ def loss(
         raise ValueError(
             f"target {row} begins with the id {first}; expected <sos>, which is {text.SOS}"
         )
+    expect_padding("target", target != text.PAD)
     logits, _ = model.decode(*model.encode(source), target[:, :-1])  # (N, T, V)
     return F.cross_entropy(logits.flatten(0, 1), target[:, 1:].flatten(), ignore_index=text.PAD)
 

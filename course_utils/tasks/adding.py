@@ -42,7 +42,7 @@ class Adder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         expect_shape("x", x, "N T 2")
-        states, _ = self.layer(x)  # (N, T, H)
+        states, _ = self.layer(x.to(self.head.weight.dtype))  # (N, T, H)
         sums: Tensor = self.head(states[:, -1])[:, 0]
         return sums
 

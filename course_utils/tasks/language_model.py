@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .. import grammar, text, training
-from ..expect import expect_ids, expect_shape
+from ..expect import expect_ids, expect_padding, expect_shape
 from ..metrics import perplexity
 from ..models.layers import LAYERS, Layer
 
@@ -79,8 +79,12 @@ class LanguageModel(nn.Module):
 
 
 def next_token_loss(model: nn.Module, batch: tuple[list[list[int]]]) -> Tensor:
-    """Nats per real token of a batch (id lists,): each token after the first from those before."""
+    """Nats per real token of a batch (id lists,): each token after the first from those before.
+
+    Raises ValueError for <pad> among the tokens: the loss would leave it out without a word.
+    """
     ids = torch.from_numpy(text.pad(batch[0])[0])  # (N, T + 1)
+    expect_padding("ids", ids != text.PAD)
     logits, _ = model(ids[:, :-1])
     return F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), ignore_index=text.PAD)
 
@@ -113,6 +117,7 @@ def token_nats(model: nn.Module, sequences: Sequence[list[int]]) -> list[NDArray
     for (batch,) in text.batches(sequences, size=50):  # few at a time: (N, T, V) is large
         ids, mask = text.pad(batch)  # (N, T + 1)
         logits, _ = model(torch.from_numpy(ids[:, :-1]))
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         targets = torch.from_numpy(ids[:, 1:])
         nats = F.cross_entropy(logits.transpose(1, 2), targets, reduction="none").numpy()
         rows += [row[keep] for row, keep in zip(nats, mask[:, 1:])]
@@ -163,7 +168,7 @@ def prefers_right(
     right_ids = torch.tensor([words.id(clause.words[clause.verb]) for clause in clauses])
     wrong_ids = torch.tensor([words.id(clause.wrong) for clause in clauses])
     right, wrong = (logits.gather(1, column[:, None])[:, 0] for column in (right_ids, wrong_ids))
-    return (torch.sign(right - wrong).numpy() + 1) / 2
+    return (torch.sign(right - wrong).float().numpy() + 1) / 2
 
 
 def by_distance(verdicts: NDArray[Any], clauses: Sequence[Clause]) -> NDArray[Any]:
