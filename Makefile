@@ -2,10 +2,12 @@
 PYTHON ?= python3
 LESSON ?=
 
-.PHONY: lab test reset store bench help
+.PHONY: lab setup test progress reset store bench help
 help: ; @$(PYTHON) course.py help
 lab: ; @$(PYTHON) course.py lab $(LESSON)
+setup: ; @$(PYTHON) course.py setup
 test: ; @$(PYTHON) course.py test $(LESSON)
+progress: ; @$(PYTHON) course.py progress
 reset: ; @$(PYTHON) course.py reset $(LESSON)
 store: ; @$(PYTHON) course.py store $(LESSON)
 bench: ; @$(PYTHON) course.py bench
