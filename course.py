@@ -63,9 +63,11 @@ if (kernel := getattr(get_ipython(), "kernel", None)) is not None:
 
 
 def environment(**defaults):
-    """A child's variables. The reader's own start-up files of Python, Jupyter and matplotlib stay
-    out, so that the course behaves the same everywhere; nothing that could take JupyterLab's token
-    away is read."""
+    """A child's variables.
+
+    The reader's own start-up files of Python, Jupyter and matplotlib stay out, so that the course
+    behaves the same everywhere; nothing that could take JupyterLab's token away is read.
+    """
     private = private_folder() if HERE else VENV / "share" / "course"
     result = dict(defaults, **os.environ)
     for name in ("PYTHONPATH", "PYTHONHOME", "MPLBACKEND", "JUPYTER_TOKEN"):

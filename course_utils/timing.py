@@ -19,8 +19,9 @@ def in_turn(
     runs: int = 1,
     clock: Callable[[], float] = time.perf_counter,
 ) -> NDArray[np.float64]:
-    """Seconds of each run, one row a pair: (runs, 2). The two run one after the other, so that a
-    slow moment meets both.
+    """Seconds of each run, one row a pair: (runs, 2).
+
+    The two run one after the other, so that a slow moment meets both.
 
     runs: so many of each one after the other in a turn, as steps of training follow each other (the
     first run of a small layer after another's work finds nothing of its own in the processor's
@@ -28,7 +29,8 @@ def in_turn(
     counted; seconds: and so long at least, all in all. Other work on the machine only ever adds
     time: where one number is wanted, take a column's `min`
     (https://docs.python.org/3/library/timeit.html#timeit.Timer.repeat says why), or the median of
-    the rows' ratios. Raises ValueError for fewer than 1 pair, or run of each."""
+    the rows' ratios. Raises ValueError for fewer than 1 pair, or run of each.
+    """
     if min(pairs, runs) < 1:
         raise ValueError(
             f"at least 1 pair of at least 1 run is needed; pairs is {pairs}, runs is {runs}"
@@ -53,7 +55,9 @@ def speedup(
     pairs: int = 7,
     clock: Callable[[], float] = time.perf_counter,
 ) -> float:
-    """How many times faster `fast` is than `slow`: the quickest run of each, out of `pairs` in
-    turn."""
+    """How many times faster `fast` is than `slow`.
+
+    The quickest run of each, out of `pairs` in turn.
+    """
     first, second = in_turn(slow, fast, pairs=pairs, clock=clock).min(axis=0)
     return float(first / second)

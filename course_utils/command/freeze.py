@@ -39,13 +39,13 @@ def date_patterns(locale: str) -> list[str]:
     """The CLDR patterns of a locale, such as "EEEE, d MMMM y", that `date_texts` describes."""
     from babel import Locale
 
-    known = Locale.parse(locale)
+    locale_data = Locale.parse(locale)
     patterns = [
-        known.date_formats[length].pattern for length in ("full", "long", "medium", "short")
+        locale_data.date_formats[length].pattern for length in ("full", "long", "medium", "short")
     ]
-    skeletons = known.datetime_skeletons
-    wanted = [name for name in sorted(skeletons) if set("yMd") <= set(name) <= set("yMdEc")]
-    patterns += [skeletons[name].pattern for name in wanted]
+    skeletons = locale_data.datetime_skeletons
+    candidates = [name for name in sorted(skeletons) if set("yMd") <= set(name) <= set("yMdEc")]
+    patterns += [skeletons[name].pattern for name in candidates]
     chosen = []
     for pattern in dict.fromkeys(patterns):
         fields = re.sub(r"'[^']*'", "", pattern)

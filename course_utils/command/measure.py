@@ -1,5 +1,4 @@
-"""Trains every model on every shared task, as far as data/results.json lacks it: `course.py
-results`."""
+"""Trains every model on every shared task that data/results.json lacks: `course.py results`."""
 
 from __future__ import annotations
 
@@ -33,8 +32,7 @@ def measure(task: str, model: str, seed: int) -> Run:
 
 
 def save(runs: list[Run], path: Path) -> None:
-    """Write all runs, ordered, in one piece: a run that breaks off leaves the old file or the
-    new."""
+    """Write all runs, ordered, in one piece: what breaks off leaves the old file or the new."""
     order = {task: place for place, task in enumerate(TASKS)}
     ordered = sorted(runs, key=lambda run: (order.get(run.task, 99), run.model, run.seed))
     lines = ",\n".join("  " + json.dumps(run._asdict(), ensure_ascii=False) for run in ordered)

@@ -91,10 +91,10 @@ def restore(root: Path, path: str) -> str:
         )
     said = f"{path} is as published"
     if file.exists():
-        kept = file.with_name(file.stem + time.strftime(".mine-%Y%m%d-%H%M%S.ipynb"))
-        with open(kept, "xb") as copy:  # x: never over another file
+        backup = file.with_name(file.stem + time.strftime(".mine-%Y%m%d-%H%M%S.ipynb"))
+        with open(backup, "xb") as copy:  # x: never over another file
             copy.write(file.read_bytes())
-        said += f"; yours is {kept.name} (in JupyterLab: File, Reload Notebook from Disk)"
+        said += f"; yours is {backup.name} (in JupyterLab: File, Reload Notebook from Disk)"
     file.with_suffix(".new").write_bytes(original)
     os.replace(file.with_suffix(".new"), file)
     return said

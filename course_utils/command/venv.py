@@ -1,9 +1,11 @@
-"""Makes the folder .venv with all that the course needs. The standard library alone: it runs before
-anything is installed.
+"""Makes the folder .venv with all that the course needs.
+
+The standard library alone: it runs before anything is installed.
 
 A stamp, written as the last act, says what the environment was made from. A start that finds the
 right stamp has nothing to do; one that finds the stamp "building" knows a half-made environment and
-makes it again."""
+makes it again.
+"""
 
 import contextlib
 import hashlib
@@ -135,8 +137,10 @@ def python() -> Path:
 
 
 def fingerprint() -> str:
-    """What an environment is made from: "hash Python platform machine folder". When it changes, the
-    set-up runs again."""
+    """What an environment is made from: "hash Python platform machine folder".
+
+    When it changes, the set-up runs again.
+    """
     made_from = [
         (ROOT / name).read_text(encoding="utf-8") for name in ("constraints.txt", "pyproject.toml")
     ]
@@ -162,8 +166,10 @@ def write_stamp(stamp: str) -> None:
 
 @contextlib.contextmanager
 def lock() -> Iterator[int]:
-    """One set-up at a time; gives the lock's file number. The system frees the lock when its holder
-    ends, however it ends."""
+    """One set-up at a time; gives the lock's file number.
+
+    The system frees the lock when its holder ends, however it ends.
+    """
     with open(ROOT / ".venv.lock", "a+") as handle:
         waited = False
         while True:
@@ -189,8 +195,10 @@ def lock() -> Iterator[int]:
 def torch_index(
     system: str, has_gpu: bool, is_told: bool, reachable: Callable[[], bool]
 ) -> tuple[list[str], str]:
-    """(pip arguments, remark): where PyTorch comes from. `is_told`: pip's settings already say
-    where packages are."""
+    """(pip arguments, remark): where PyTorch comes from.
+
+    `is_told`: pip's settings already say where packages are.
+    """
     if system != "linux" or has_gpu or is_told:
         return [], ""
     if reachable():
@@ -236,8 +244,10 @@ def show(line: str) -> None:
 
 
 def has_own_pip() -> bool:
-    """Whether Python can put pip into an environment. Debian leaves that part out; then the
-    machine's own pip serves."""
+    """Whether Python can put pip into an environment.
+
+    Debian leaves that part out; then the machine's own pip serves.
+    """
     return importlib.util.find_spec("ensurepip") is not None
 
 
@@ -260,7 +270,8 @@ def run_pip(
     """Run `pip install` and show how far it is; None when it worked, else what it said.
 
     `expected`: about how many packages there are; `installing` is called before pip changes
-    anything."""
+    anything.
+    """
     command = [
         *pip,
         "install",
@@ -313,8 +324,10 @@ def run_pip(
 
 
 def install(pip: list[str], held: int) -> None:
-    """The pinned packages, and course_utils so that an edit of it counts at once. A damaged
-    download is fetched once more."""
+    """The pinned packages, and course_utils so that an edit of it counts at once.
+
+    A damaged download is fetched once more.
+    """
     expected = (ROOT / "constraints.txt").read_text(encoding="utf-8").count("==")
     index, remark = torch_index(sys.platform, has_nvidia(), pip_is_told(pip), cpu_index_answers)
     if remark:
@@ -348,15 +361,15 @@ def make_venv() -> None:
         )
     VENV.mkdir()
     write_stamp("building")
-    made = subprocess.run(
+    creation = subprocess.run(
         [base_python(), "-m", "venv", *([] if has_own_pip() else ["--without-pip"]), str(VENV)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
     )
-    if made.returncode:
-        kind, advice = cause(made.stdout)
+    if creation.returncode:
+        kind, advice = cause(creation.stdout)
         raise Trouble(
             advice
             if kind != "other"
@@ -368,25 +381,27 @@ def make_venv() -> None:
 
 
 def prepare(environment: dict[str, str]) -> None:
-    """Make .venv ready where it is not, and say what was done. Trouble: one line that says what the
-    reader can do."""
+    """Make .venv ready where it is not, and say what was done.
+
+    Trouble: one line that says what the reader can do.
+    """
     if read_stamp() == fingerprint() and python().exists():
         return
     start = time.monotonic()
     with lock() as held:
-        stamp, wanted = read_stamp(), fingerprint()
-        if stamp == wanted and python().exists():
+        stamp, expected = read_stamp(), fingerprint()
+        if stamp == expected and python().exists():
             return  # the start that we waited for has done it
-        if stamp and stamp.split()[1:] == wanted.split()[1:] and python().exists():
+        if stamp and stamp.split()[1:] == expected.split()[1:] and python().exists():
             say("the list of packages has changed: bringing .venv up to date")
         else:
             if stamp:
                 say("this .venv is half-made, or of another Python or folder: making it again")
                 shutil.rmtree(VENV)
             elif os.path.lexists(VENV):
-                kept = VENV.with_name(f".venv-before-{time.strftime('%Y%m%d-%H%M%S')}")
-                say(f"this .venv was not made by course.py: it is kept as {kept.name}")
-                VENV.rename(kept)
+                backup = VENV.with_name(f".venv-before-{time.strftime('%Y%m%d-%H%M%S')}")
+                say(f"this .venv was not made by course.py: it is kept as {backup.name}")
+                VENV.rename(backup)
             say("first start: setting up .venv (some minutes, some 0.5 GB to fetch)")
             make_venv()
         install(pip_command(), held)
@@ -410,10 +425,10 @@ def prepare(environment: dict[str, str]) -> None:
                 f"what was installed does not work ({tried.stdout.strip().splitlines()[-1]}): start"
                 " again"
             )
-        write_stamp(wanted)
+        write_stamp(expected)
         (ROOT / ".venv-setup.log").unlink(missing_ok=True)
     count = sum(1 for _ in VENV.glob("[Ll]ib/**/*.dist-info"))
     say(
-        f"set up {count} packages in .venv for Python {wanted.split()[1]} in"
+        f"set up {count} packages in .venv for Python {expected.split()[1]} in"
         f" {time.monotonic() - start:.0f} s"
     )

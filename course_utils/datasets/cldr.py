@@ -46,13 +46,13 @@ def name_pairs(
 
     Raises ValueError for a kind outside NAME_KINDS.
     """
-    wanted = (kinds,) if isinstance(kinds, str) else tuple(kinds)
-    for kind in wanted:
+    requested = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+    for kind in requested:
         if kind not in NAME_KINDS:
             raise ValueError(f"no names of kind {kind!r}; there are: {', '.join(NAME_KINDS)}")
     rows = [line.split("\t") for line in data_text("names.tsv").splitlines()[1:]]
     pairs: dict[str, str] = {}
-    for wanted_kind in wanted:
+    for wanted_kind in requested:
         for kind, _, english, korean in rows:
             if kind == wanted_kind:
                 pairs.setdefault(english, korean)
@@ -78,10 +78,10 @@ class _Format(NamedTuple):
 
 @cache
 def _formats(locale: str) -> tuple[_Format, ...]:
-    known = json.loads(data_text("dates.json"))
-    if locale not in known:
-        raise ValueError(f"no dates in locale {locale!r}; there are: {', '.join(known)}")
-    body = known[locale]
+    stored = json.loads(data_text("dates.json"))
+    if locale not in stored:
+        raise ValueError(f"no dates in locale {locale!r}; there are: {', '.join(stored)}")
+    body = stored[locale]
     return tuple(_Format(locale, template, body["words"]) for template in body["templates"])
 
 
@@ -125,8 +125,8 @@ def dates(
         raise ValueError(
             f"years must run upwards within 1000 to 2999, not from {first_year} to {last_year}"
         )
-    wanted = [locales] if isinstance(locales, str) else locales
-    formats = [form for locale in wanted for form in _formats(locale)]
+    requested = [locales] if isinstance(locales, str) else locales
+    formats = [form for locale in requested for form in _formats(locale)]
     first = datetime.date(first_year, 1, 1).toordinal()
     days = datetime.date(last_year, 12, 31).toordinal() - first + 1
     texts: dict[str, DateText] = {}
@@ -138,5 +138,5 @@ def dates(
         text = form.write(day)
         texts.setdefault(text, DateText(text, day.isoformat(), form.locale))
     if len(texts) < n:
-        raise ValueError(f"{n:,} date texts wanted, but these years have only {len(texts):,}")
+        raise ValueError(f"{n:,} date texts requested, but these years have only {len(texts):,}")
     return list(texts.values())

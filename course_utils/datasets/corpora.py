@@ -1,11 +1,13 @@
-"""Real corpora, fetched when asked for: each pinned by commit and SHA-256, verified before it is
-used.
+"""Real corpora, fetched when asked for.
+
+Each is pinned by commit and SHA-256, and verified before it is used.
 
 Nothing here is needed by a lesson's default path. A file is looked for in this order:
 1. the folder that the environment variable COURSE_CORPORA names (then the network is never used);
 2. the cache: COURSE_DATA_CACHE, or the operating system's cache folder for
 "from-tokens-to-transformers";
-3. its publisher's address; COURSE_CORPORA_URL may name a mirror that answers to the same paths."""
+3. its publisher's address; COURSE_CORPORA_URL may name a mirror that answers to the same paths.
+"""
 
 from __future__ import annotations
 
@@ -49,8 +51,7 @@ class Corpus:
     sha256: str
 
     def url(self) -> str:
-        """The file's address; the environment variable COURSE_CORPORA_URL replaces its first
-        part."""
+        """The file's address; the variable COURSE_CORPORA_URL replaces its first part."""
         base = os.environ.get("COURSE_CORPORA_URL") or ADDRESS
         return f"{base.rstrip('/')}/{self.repository}/{self.commit}/{self.path}"
 
@@ -154,7 +155,8 @@ def available(name: str) -> bool:
     """Whether the file `name` is on this machine, whole and verified. Never uses the network.
 
     Raises ValueError for a name outside CORPORA, and CorpusError in place of False when the
-    environment variable COURSE_CORPORA_NEEDED is set (as course.py store --corpora does)."""
+    environment variable COURSE_CORPORA_NEEDED is set (as course.py store --corpora does).
+    """
     corpus, path = _corpus(name), _place(name)[0]
     whole = _is_whole(path, corpus)
     if not whole and os.environ.get("COURSE_CORPORA_NEEDED"):
@@ -174,7 +176,8 @@ def fetch(name: str) -> Path:
 
     Raises ValueError for a name outside CORPORA, and CorpusError when the file cannot be had: no
     network, an address that does not answer, a download that stops half-way or arrives damaged, a
-    full disk."""
+    full disk.
+    """
     corpus = _corpus(name)
     path, may_fetch = _place(name)
     if _is_whole(path, corpus):
@@ -229,14 +232,17 @@ def _reason(error: Exception) -> str:
 
 
 def shakespeare() -> str:
-    """Tiny Shakespeare: 1,115,394 characters of Shakespeare's plays. Fetched; raises what `fetch`
-    raises."""
+    """Tiny Shakespeare: 1,115,394 characters of Shakespeare's plays.
+
+    Fetched; raises what `fetch` raises.
+    """
     return fetch("tinyshakespeare.txt").read_bytes().decode("utf-8")
 
 
 def conllu(split: str = "dev") -> list[list[tuple[str, str]]]:
-    """English Web Treebank sentences: [[(form, universal part-of-speech tag), ...], ...]; split is
-    "dev" or "test".
+    """English Web Treebank sentences: [[(form, universal part-of-speech tag), ...], ...].
+
+    split: "dev" or "test".
 
     One pair for each syntactic word. The lines for multiword tokens (ids such as 1-2: "don't" above
     "do" and "n't") and for words that are not written (8.1) are skipped, as they repeat or add to
@@ -260,7 +266,8 @@ def multi30k(split: str = "train", language: str = "en") -> list[str]:
     """Picture captions, line i in English and line i in German meaning the same.
 
     split: "train" (29,000 lines), "val" (1,014) or "test_2016_flickr" (1,000); language: "en" or
-    "de". Fetched; raises what `fetch` raises, ValueError for another split or language."""
+    "de". Fetched; raises what `fetch` raises, ValueError for another split or language.
+    """
     name = f"multi30k.{split}.{language}.gz"
     if name not in CORPORA:
         raise ValueError(
@@ -271,7 +278,9 @@ def multi30k(split: str = "train", language: str = "en") -> list[str]:
 
 
 def chat_pairs() -> list[tuple[str, str]]:
-    """Korean small talk: [(question, answer), ...], 11,823 pairs. Fetched; raises what `fetch`
-    raises."""
+    """Korean small talk: [(question, answer), ...], 11,823 pairs.
+
+    Fetched; raises what `fetch` raises.
+    """
     text = fetch("chatbot_ko.csv").read_bytes().decode("utf-8-sig")
     return [(row["Q"], row["A"]) for row in csv.DictReader(io.StringIO(text, newline=""))]

@@ -54,8 +54,9 @@ def windows(series: npt.ArrayLike, length: int, horizon: int = 1) -> tuple[Float
 
 
 def sunspot_windows(length: int, horizon: int = 1) -> dict[str, tuple[Floats, Floats, Floats]]:
-    """Sunspot windows by time: "train", "validation", "test", each x (n, length), y (n,), years
-    (n,).
+    """Sunspot windows by time.
+
+    "train", "validation", "test": each x (n, length), y (n,), years (n,).
 
     A window belongs to the part in whose years (SUNSPOT_SPLIT) the value to forecast lies. It may
     look back into an earlier part, as a forecaster of that year could; nothing of a later part is

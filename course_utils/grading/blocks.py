@@ -98,18 +98,20 @@ def autograd(loss: Callable[..., Any], *arrays: Any) -> tuple[Any, ...]:
         leaves = [torch.tensor(numbers(array), dtype=torch.float64) for array in arrays]
         for leaf in leaves:
             leaf.requires_grad_()
-        found = torch.autograd.grad(loss(*leaves), leaves, allow_unused=True)
-    return tuple(np.zeros(leaf.shape) if g is None else g.numpy() for g, leaf in zip(found, leaves))
+        slopes = torch.autograd.grad(loss(*leaves), leaves, allow_unused=True)
+    return tuple(
+        np.zeros(leaf.shape) if g is None else g.numpy() for g, leaf in zip(slopes, leaves)
+    )
 
 
-def ask(answer: Any, *given: Any, **named: Any) -> Any:
+def ask(answer: Any, *arguments: Any, **named: Any) -> Any:
     """What the answer gives for deep copies of these arguments.
 
     So an answer may do what it likes with what it is given. (A generator cannot be copied: hand it
     over in a function, ask(partial(answer, pieces())).) Raises `Raised` for whatever the answer
     raises (sys.exit too), so that its errors are told apart from the check's own.
     """
-    copies, named_copies = copy.deepcopy(given), copy.deepcopy(named)
+    copies, named_copies = copy.deepcopy(arguments), copy.deepcopy(named)
     try:
         with gradients_on():
             return answer(*copies, **named_copies)
@@ -138,7 +140,7 @@ def read_mistakes(text: str) -> dict[str, tuple[list[tuple[str, str]], str]]:
     return mistakes
 
 
-def _what_differs(given: tuple[Any, ...], got: Any, right: Any, names: Sequence[str]) -> str:
+def _what_differs(arguments: tuple[Any, ...], got: Any, right: Any, names: Sequence[str]) -> str:
     """The sentence for an answer that no typical mistake explains: which parts or numbers."""
     parts: dict[str, tuple[Any, Any]] = {}
     if isinstance(right, Mapping):
@@ -149,8 +151,8 @@ def _what_differs(given: tuple[Any, ...], got: Any, right: Any, names: Sequence[
         wrong = [name for name, (ours, theirs) in parts.items() if distance(ours, theirs) > SINGLE]
         correct = [name for name in parts if name not in wrong]
         return f"wrong: {', '.join(wrong)}; right: {', '.join(correct) or 'none'}"
-    large = any(is_numeric(value) and numbers(value).size > 12 for value in given)
-    values = [] if large else given  # so many numbers would say nothing
+    large = any(is_numeric(value) and numbers(value).size > 12 for value in arguments)
+    values = [] if large else arguments  # so many numbers would say nothing
     shown = ", ".join(textwrap.shorten(" ".join(str(value).split()), 60) for value in values)
     ours, theirs = (textwrap.shorten(" ".join(str(value).split()), 80) for value in (got, right))
     return f"{'for ' + shown + ' ' if shown else ''}the answer is {theirs}; yours is {ours}"
@@ -203,42 +205,42 @@ def exercise(
             table[name] = other
     standard = solution if truth is None else truth
 
-    def result(answer: Any, given: tuple[Any, ...]) -> Any:
-        return use(answer, *given) if callable(answer) else answer
+    def result(answer: Any, arguments: tuple[Any, ...]) -> Any:
+        return use(answer, *arguments) if callable(answer) else answer
 
-    def mistaken(given: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
+    def mistaken(arguments: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
         """The name and the result of each mistake that has one in this case."""
         for name, (answer, _) in table.items():
             try:
                 with np.errstate(all="ignore"):
-                    yield name, result(answer, given)
+                    yield name, result(answer, arguments)
             except (Wrong, Raised):
                 continue
 
-    def explain(given: tuple[Any, ...], got: Any, right: Any) -> str:
+    def explain(arguments: tuple[Any, ...], got: Any, right: Any) -> str:
         if callable(otherwise):
-            return otherwise(given, got, right)
-        return ". ".join(filter(None, [_what_differs(given, got, right, names), otherwise]))
+            return otherwise(arguments, got, right)
+        return ". ".join(filter(None, [_what_differs(arguments, got, right, names), otherwise]))
 
     def check(answer: Any) -> str:
         if callable(solution) and not callable(answer):
             raise Wrong("give the function itself, by its name, without calling it")
         judged: list[Judged] = []
-        for given in [()] if cases is None else cases():
-            right = result(standard, given)
-            got = result(answer, given)
+        for arguments in [()] if cases is None else cases():
+            right = result(standard, arguments)
+            got = result(answer, arguments)
             if form is not None:
-                form(given, got)
+                form(arguments, got)
             error = distance(got, right)
             if error > tolerance:
-                near = {name: distance(got, value) for name, value in mistaken(given)}
+                near = {name: distance(got, value) for name, value in mistaken(arguments)}
                 left = {name: near[name] for name in near if name not in refuted(judged)} or near
                 nearest = min(left, key=left.__getitem__, default="")
                 if nearest and (near[nearest] <= tolerance or near[nearest] < min(error, SINGLE)):
                     raise Wrong(table[nearest][1])
                 if error > SINGLE:
-                    raise Wrong(misfit(got, right, names) or explain(given, got, right))
-            judged.append((given, got, right, error))
+                    raise Wrong(misfit(got, right, names) or explain(arguments, got, right))
+            judged.append((arguments, got, right, error))
         if max(error for *_, error in judged) > tolerance:
             exclude_mistakes(judged)
         return praise
@@ -247,17 +249,17 @@ def exercise(
         """The mistakes with which the answer has disagreed in these cases."""
         return {
             name
-            for given, got, _, error in judged
-            for name, value in mistaken(given)
+            for arguments, got, _, error in judged
+            for name, value in mistaken(arguments)
             if distance(got, value) > max(error, tolerance)
         }
 
     def exclude_mistakes(judged: list[Judged]) -> None:
         """Raise `Wrong` where the answer's few digits leave room for a typical mistake."""
         left = set(table)
-        for given, _, right, error in judged:
+        for arguments, _, right, error in judged:
             reach = 2 * (tolerance if error <= tolerance else SINGLE)
-            left -= {name for name, value in mistaken(given) if distance(value, right) > reach}
+            left -= {name for name, value in mistaken(arguments) if distance(value, right) > reach}
         if left:
             raise Wrong(
                 "as far as your numbers go (float32 has 7 digits) this is right, but so would be a "

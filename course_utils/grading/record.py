@@ -48,21 +48,21 @@ def keep(name: str, state: str) -> None:
 
 def load() -> dict[str, Progress]:
     """What is kept, by exercise. What happens after it was solved no longer counts."""
-    kept: dict[str, Progress] = {}
+    solved: dict[str, Progress] = {}
     try:
         lines = file().read_bytes().decode("utf-8", "replace").splitlines()
     except OSError:
-        return kept
+        return solved
     for line in lines:
         try:
             row = json.loads(line)
             name, right = str(row["exercise"]), row["state"] == "right"
         except (ValueError, KeyError, TypeError):
             continue
-        before = kept.get(name, Progress(0, False))
+        before = solved.get(name, Progress(0, False))
         if not before.solved:
-            kept[name] = Progress(before.attempts + 1, right)
-    return kept
+            solved[name] = Progress(before.attempts + 1, right)
+    return solved
 
 
 def names() -> dict[int, list[str]]:
@@ -78,9 +78,9 @@ def names() -> dict[int, list[str]]:
 
 def table() -> list[tuple[int, list[tuple[str, Progress]]]]:
     """Lesson by lesson, each exercise with the reader's progress."""
-    kept = load()
+    solved = load()
     return [
-        (number, [(name, kept.get(name, Progress(0, False))) for name in exercises])
+        (number, [(name, solved.get(name, Progress(0, False))) for name in exercises])
         for number, exercises in names().items()
     ]
 

@@ -36,10 +36,10 @@ def find(name: str | float) -> tuple[str, Exercise]:
     first, _, second = str(name).partition(".")
     if not (first.isdigit() and second.isdigit()):
         raise ValueError(f'an exercise is named by lesson and number, such as "5.2"; got {name!r}')
-    full, known = f"{int(first)}.{int(second)}", lesson(int(first))
-    if full not in known:
-        raise ValueError(f"no exercise {name!r}; lesson {int(first)} has {', '.join(known)}")
-    return full, known[full]
+    full, exercises = f"{int(first)}.{int(second)}", lesson(int(first))
+    if full not in exercises:
+        raise ValueError(f"no exercise {name!r}; lesson {int(first)} has {', '.join(exercises)}")
+    return full, exercises[full]
 
 
 def untouched(answer: Any) -> bool:

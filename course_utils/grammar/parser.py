@@ -10,12 +10,14 @@ from .rules import Rule, Symbol
 
 
 class Parser:
-    """Chart parser of one language: sums the probabilities and counts the derivations of a sequence
-    of words.
+    """Chart parser of one language.
+
+    It sums the probabilities and counts the derivations of a sequence of words.
 
     It goes from word to word and from short spans to long ones. Rules are kept as a trie of their
     children, so that rules that begin alike are followed together; a rule with one child is applied
-    when that child is found."""
+    when that child is found.
+    """
 
     SCALE = 4.0  # nats by which every word is raised: a product over hundreds stays within a float
 
@@ -82,6 +84,6 @@ class Parser:
                             before, number = found[begin].get(left, (0.0, 0))
                             found[begin][left] = before + p * q * r, number + n * m
                         if end < len(words):
-                            for expected, then in self.trie[state].items():
-                                waiting[end][expected].append((then, begin, p * q, n * m))
+                            for expected, following in self.trie[state].items():
+                                waiting[end][expected].append((following, begin, p * q, n * m))
         return found[0].get(("sentence",), (0.0, 0))

@@ -3,7 +3,8 @@
 A rule says what a symbol becomes in English and, with the same children in another order, in
 Korean. Symbols carry what must agree: class and number of a noun phrase, its role (which Korean
 marks by a particle), number of a verb and whether it ends the sentence or stands before a noun. How
-to draw and parse sentences: `course_utils.grammar`."""
+to draw and parse sentences: `course_utils.grammar`.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +24,10 @@ _PARTICLES = {
 
 
 class Word(NamedTuple):
-    """What a symbol becomes in the end: an English word and a Korean one; one of the two may be
-    empty."""
+    """What a symbol becomes in the end: an English word and a Korean one.
+
+    One of the two may be empty.
+    """
 
     english: str = ""
     korean: str = ""
@@ -62,8 +65,10 @@ class Rule(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One line of the lexicon. english: the forms (noun: singular, plural; verb: he-form,
-    they-form; else one)."""
+    """One line of the lexicon.
+
+    english: the forms (noun: singular, plural; verb: he-form, they-form; else one).
+    """
 
     kind: str
     group: str
@@ -75,8 +80,10 @@ class Entry(NamedTuple):
 
 
 def _final(word: str) -> int:
-    """The number of the last syllable's final consonant, 0 if none: syllables are 0xAC00 + 28 *
-    onset-vowel + final."""
+    """The number of the last syllable's final consonant, 0 if none.
+
+    Syllables are 0xAC00 + 28 * onset-vowel + final.
+    """
     return (ord(word[-1]) - 0xAC00) % 28
 
 
@@ -173,8 +180,10 @@ def build_rules(table: Mapping[str, Any], entries: Iterable[Entry]) -> list[Rule
         rules.append(Rule(left, weight, word=Word(*word, **more)))
 
     def likes(weights: Mapping[str, float], of: str) -> float:
-        """The share of class `of` where `weights` are liked, a part of the choices being blind to
-        class."""
+        """The share of class `of` where `weights` are liked.
+
+        A part of the choices is blind to class.
+        """
         liked = weights.get(of, 0.0) / sum(weights.values())
         return float((1 - chances["noise"]) * liked + chances["noise"] / len(classes))
 

@@ -1,5 +1,4 @@
-"""A two-language grammar that writes English and Korean sentence pairs and knows everything about
-them.
+"""A two-language grammar that writes sentence pairs and knows everything about them.
 
 A synchronous probabilistic context-free grammar: each rule says what a symbol becomes in English
 and, with the same children in another order, in Korean. A pair's probability is the product of its
@@ -9,7 +8,8 @@ of the Korean sentence as well, and no model of either language can have a lower
 `floor_perplexity`. Sentences are tuples of words (Korean: eojeol, that is noun with particle) and
 have no final punctuation: the end-of-sentence token does that work. Words, weights:
 `data/lexicon.toml`. Expected counts and entropy: Soule (1974), Entropies of Probabilistic Grammars,
-Information and Control 25, 57-74."""
+Information and Control 25, 57-74.
+"""
 
 from __future__ import annotations
 
@@ -51,8 +51,10 @@ class Pair(NamedTuple):
 
 
 def _spell(words: Sequence[str]) -> list[str]:
-    """The words with each a or an as the next word's first letter asks (the lexicon has no
-    exception, such as hour)."""
+    """The words with each a or an as the next word's first letter asks.
+
+    The lexicon has no exception, such as hour.
+    """
     article = ["an" if after[:1] in tuple("aeiou") else "a" for after in (*words[1:], "")]
     return [
         right if word in ("a", "an") else word for word, right in zip(words, article, strict=False)
@@ -60,8 +62,7 @@ def _spell(words: Sequence[str]) -> list[str]:
 
 
 class _Level(NamedTuple):
-    """Nodes of one level of many trees, sentence by sentence, and the nodes of the next level,
-    their children."""
+    """One level of many trees: its nodes, sentence by sentence, and their children's level."""
 
     rule: Ints
     sentence: Ints
@@ -73,8 +74,10 @@ class _Level(NamedTuple):
 
 
 class Grammar:
-    """The grammar of a lexicon: a mapping as in data/lexicon.toml. Its `rules` are all there is to
-    it."""
+    """The grammar of a lexicon: a mapping as in data/lexicon.toml.
+
+    Its `rules` are all there is to it.
+    """
 
     def __init__(self, table: Mapping[str, Any]) -> None:
         self.entries = tuple(read_entries(table))
@@ -126,8 +129,10 @@ class Grammar:
         )  # of each rule, in a sentence
 
     def sample(self, n: int, seed: int = 0) -> list[Pair]:
-        """n independent pairs. The same seed gives the same pairs everywhere; a smaller n gives the
-        first of them."""
+        """n independent pairs.
+
+        The same seed gives the same pairs everywhere; a smaller n gives the first of them.
+        """
         if n < 0:
             raise ValueError(f"n is the number of pairs, 0 or more, not {n}")
         return list(itertools.islice(self.stream(seed), n))
@@ -169,8 +174,10 @@ class Grammar:
         return levels
 
     def _places(self, levels: Sequence[_Level], language: str) -> tuple[Ints, Ints]:
-        """Where each node's words begin, all sentences in one row, and where each sentence begins
-        (and the last ends)."""
+        """Where each node's words begin, all sentences in one row, and where each sentence does.
+
+        The last entry of the second is where the last sentence ends.
+        """
         full = self._full[language].astype(np.int64)
         sizes = [full[levels[-1].rule]]  # words under each node, from the deepest level up
         for level in levels[-2::-1]:
@@ -188,8 +195,7 @@ class Grammar:
         return np.concatenate(places), np.append(places[0], sizes[0].sum())
 
     def _draw(self, rng: np.random.Generator) -> Iterator[Pair]:
-        """_CHUNK pairs: their trees, read off as sentences of both languages with all that is known
-        of them."""
+        """_CHUNK pairs with all that is known of them: trees, read off in both languages."""
         levels = self._grow(rng)
         rule, sentence, link, depth = (
             np.concatenate([level[k] for level in levels]) for k in range(4)
@@ -214,8 +220,7 @@ class Grammar:
         def couples(
             nodes: Ints, a: Ints, b: Ints, key: str, other: str
         ) -> tuple[list[tuple[int, int]], list[int]]:
-            """(a, b) of the nodes within their sentences, in order, and where each sentence's
-            couples begin."""
+            """(a, b) of the nodes within their sentences, and where each sentence's begin."""
             nodes, a, b = (column[np.lexsort((b, a, sentence[nodes]))] for column in (nodes, a, b))
             a, b = a - starts[key][sentence[nodes]], b - starts[other][sentence[nodes]]
             counts = np.bincount(sentence[nodes], minlength=_CHUNK)
@@ -273,8 +278,10 @@ class Grammar:
         return self._parsers[language].parse(words)
 
     def log_probability(self, words: Sequence[str], language: str = "english") -> float:
-        """Nats; -inf for what is no sentence of the language (an unknown word, a verb that does not
-        agree, ...)."""
+        """Nats; -inf for what is no sentence of the language.
+
+        No sentence: an unknown word, a verb that does not agree, ...
+        """
         probability, _ = self._parse(words, language)
         return math.log(probability) - Parser.SCALE * len(words) if probability else -math.inf
 
@@ -305,14 +312,18 @@ def standard() -> Grammar:
 
 
 def sample(n: int, seed: int = 0) -> list[Pair]:
-    """n independent pairs. The same seed gives the same pairs everywhere; a smaller n gives the
-    first of them."""
+    """n independent pairs.
+
+    The same seed gives the same pairs everywhere; a smaller n gives the first of them.
+    """
     return standard().sample(n, seed)
 
 
 def log_probability(words: Sequence[str], language: str = "english") -> float:
-    """Nats of a sentence; -inf for what is no sentence of the language. ValueError: unknown
-    language, unsplit text."""
+    """Nats of a sentence; -inf for what is no sentence of the language.
+
+    ValueError: unknown language, unsplit text.
+    """
     return standard().log_probability(words, language)
 
 
@@ -322,8 +333,10 @@ def derivations(words: Sequence[str], language: str = "english") -> int:
 
 
 def entropy() -> float:
-    """Nats per sentence, of either language and of the pair: each side says everything about the
-    other."""
+    """Nats per sentence, of either language and of the pair.
+
+    Each side says everything about the other.
+    """
     return standard().entropy()
 
 
@@ -337,13 +350,16 @@ def floor_perplexity(language: str = "english", eos: bool = True) -> float:
 
     It is what the grammar itself reaches on endlessly many fresh sentences: all nats over all
     tokens, where each sentence also predicts its <eos> (eos=False: the same nats shared among the
-    words alone). Of given sentences: `floor`."""
+    words alone). Of given sentences: `floor`.
+    """
     return math.exp(entropy() / (expected_length(language) + eos))
 
 
 def floor(pairs: Iterable[Pair], language: str = "english", eos: bool = True) -> float:
-    """The grammar's own perplexity per token on these very pairs: exp(all nats / all tokens), <eos>
-    counted as a token."""
+    """The grammar's own perplexity per token on these very pairs.
+
+    exp(all nats / all tokens), <eos> counted as a token.
+    """
     expected_length(language)  # refuses an unknown language
     rows = [(-pair.log_probability, len(getattr(pair, language)) + eos) for pair in pairs]
     if not rows:
@@ -360,7 +376,8 @@ def split(
     another distribution. held_out="unseen": test sentences are all different and none occurs in
     training; frequent, short sentences are therefore rare among them, and the perplexity to compare
     with is `floor(test)`, above `floor_perplexity()`. held_out="fresh": the test is a sample as
-    drawn; what it shares with training is the grammar's own doing."""
+    drawn; what it shares with training is the grammar's own doing.
+    """
     if n_train < 0 or n_test < 0:
         raise ValueError(
             f"n_train and n_test are numbers of pairs, 0 or more, not {n_train} and {n_test}"
@@ -390,8 +407,10 @@ def noun_classes() -> dict[str, str]:
 
 
 def word_classes() -> dict[str, str]:
-    """The class of each noun form: {"dog": "animals", "dogs": "animals", ...}. Some forms are verbs
-    too: cook, watches."""
+    """The class of each noun form: {"dog": "animals", "dogs": "animals", ...}.
+
+    Some forms are verbs too: cook, watches.
+    """
     return {
         form: entry.group for entry in lexicon() if entry.kind == "noun" for form in entry.english
     }
@@ -405,6 +424,8 @@ def _numbers() -> dict[tuple[str, str], str]:
 
 
 def number(word: str, tag: str) -> str:
-    """ "singular" or "plural" for a noun or finite verb and its tag: walks is plural as NOUN,
-    singular as VERB; else ""."""
+    """Number of a noun or finite verb with its tag: "singular", "plural", or "" for other words.
+
+    walks is plural as NOUN, singular as VERB.
+    """
     return _numbers().get((word, tag), "")

@@ -128,18 +128,20 @@ def _search(
                 if word != text.EOS and step < most:
                     unfinished.append((row, word, value))
                     continue
-                seen = None if coverage is None else numbers(coverage[row, : len(sources[owner])])
+                attended = (
+                    None if coverage is None else numbers(coverage[row, : len(sources[owner])])
+                )
                 ended = word == text.EOS
                 ids = written[row][1:] + [word] * (not ended)
-                finished[owner].append(Hypothesis(ids, value, ended, seen))
+                finished[owner].append(Hypothesis(ids, value, ended, attended))
         if not unfinished:
             break
-        kept = torch.tensor([row for row, _, _ in unfinished])
+        going_on = torch.tensor([row for row, _, _ in unfinished])
         log_p = torch.tensor([value for _, _, value in unfinished])
         owners = [owners[row] for row, _, _ in unfinished]
         written = [[*written[row], word] for row, word, _ in unfinished]
-        memory, coverage = take_rows(memory, kept, 0), take_rows(coverage, kept, 0)
-        state = take_rows(state, kept, 1)
+        memory, coverage = take_rows(memory, going_on, 0), take_rows(coverage, going_on, 0)
+        state = take_rows(state, going_on, 1)
     return [sorted(beam, key=lambda one: -one.log_probability) for beam in finished]
 
 

@@ -87,7 +87,6 @@ class PreTraining(nn.Module):
     def forward(
         self, ids: Tensor, segments: Tensor, mask: Tensor, chosen: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Logits (positions, V) at the chosen positions alone, and (N, 2) of "random" and
-        "next"."""
+        """Logits (positions, V) at the chosen positions, and (N, 2) of "random" and "next"."""
         states = self.encoder(ids, segments, mask)
         return self.words(states[chosen]), self.next(torch.tanh(self.pool(states[:, 0])))

@@ -65,10 +65,10 @@ class Seq2Seq(nn.Module):
         layer: Layer = LAYERS["GRU"],
     ) -> None:
         super().__init__()
-        self.peeky, seen = peeky, H if peeky else 0
+        self.peeky, extra = peeky, H if peeky else 0
         self.source, self.encoder = nn.Embedding(source_size, D), layer(D, H)
-        self.target, self.decoder = nn.Embedding(V, D), layer(D + seen, H)
-        self.head = nn.Linear(H + seen, V)
+        self.target, self.decoder = nn.Embedding(V, D), layer(D + extra, H)
+        self.head = nn.Linear(H + extra, V)
 
     def encode(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """From ids (N, S) to memory (N, H) and state (1, N, H).
@@ -84,9 +84,11 @@ class Seq2Seq(nn.Module):
         """From words (N, T) to logits (N, T, V) of the next ones, and the state after them."""
         expect_shape("words", words, "N T", N=len(memory))
         words = expect_ids("words", words, self.target.num_embeddings)
-        seen = [memory[:, None].expand(-1, words.shape[1], -1)] if self.peeky else []  # (N, T, H)
-        states, state = self.decoder(torch.cat([self.target(words), *seen], dim=2), state)
-        return self.head(torch.cat([states, *seen], dim=2)), state
+        contexts = (
+            [memory[:, None].expand(-1, words.shape[1], -1)] if self.peeky else []
+        )  # (N, T, H)
+        states, state = self.decoder(torch.cat([self.target(words), *contexts], dim=2), state)
+        return self.head(torch.cat([states, *contexts], dim=2)), state
 
 
 def loss(

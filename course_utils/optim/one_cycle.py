@@ -28,8 +28,7 @@ def train_in_one_cycle(
     description: str = "training",
     fused: bool = False,
 ) -> History:
-    """`train` by Adam whose rate rises to `rate` in a fifth of all updates and falls to 0 by the
-    end.
+    """`train` by Adam whose rate rises to `rate` in a fifth of all updates, then falls to 0.
 
     columns, size, lengths: of `text.batches`, shuffled by `seed`. fused: of `adam`.
     Source of the schedule: Smith & Topin 2017 (https://arxiv.org/abs/1708.07120), in PyTorch's form

@@ -1,5 +1,4 @@
-"""What each part of GNMT is worth, and each way to decode: lesson 13's ablation on
-`translation`."""
+"""What each part of GNMT is worth, and each way to decode (lesson 13)."""
 
 from __future__ import annotations
 
@@ -42,9 +41,11 @@ def new_model(name: str) -> GNMT:
 
 
 def run(name: str, seed: int) -> tuple[dict[str, float], nn.Module]:
-    """`translation.values_on_test` of one of MODELS; then, for the test sentences and for longer
-    ones than any in training, the exact translations in percent by each way to decode, and the
-    words written for 100 true ones."""
+    """`translation.values_on_test` of one of MODELS, and how it decodes.
+
+    For the test sentences and for longer ones than any in training: the exact translations in
+    percent by each way to decode, and the words written for 100 true ones.
+    """
     torch.manual_seed(seed)
     model = new_model(name)
     train(model, seed)
@@ -55,7 +56,7 @@ def run(name: str, seed: int) -> tuple[dict[str, float], nn.Module]:
         beams = beam.beam_search(model, sources, BEAM)
         written = {"greedy": seq2seq.greedy(model, sources)}
         for how, penalties in RANKS.items():
-            written[how] = [beam.best_of(found, *penalties).words for found in beams]
+            written[how] = [beam.best_of(candidates, *penalties).words for candidates in beams]
         for how, rows in written.items():
             exact = np.mean([ours == theirs for ours, theirs in zip(rows, true)])
             values[part + how] = 100 * float(exact)

@@ -1,11 +1,13 @@
-"""One model, several processes: the script that `torchrun` starts in lesson 17, on one machine or
-on many.
+"""One model, several processes: the script that `torchrun` starts in lesson 17.
+
+On one machine or on many.
 
     torchrun --standalone --nproc-per-node=2 -m course_utils.tasks.parallel FOLDER
 
 Each process takes its part of a batch of sentences, computes the gradients of lesson 06's language
 model with DistributedDataParallel (https://docs.pytorch.org/docs/stable/notes/ddp.html), and writes
-what it found to FOLDER."""
+what it found to FOLDER.
+"""
 
 from __future__ import annotations
 
@@ -54,14 +56,18 @@ def my_part(items: list[Any], rank: int, world: int) -> list[Any]:
 
 
 def own_mean(model: nn.Module, part: list[list[int]]) -> Tensor:
-    """Mean over the tokens of this part. Right in one process; the mean of such means is not the
-    mean over all."""
+    """Mean over the tokens of this part.
+
+    Right in one process; the mean of such means is not the mean over all.
+    """
     return language_model.next_token_loss(model, (part,))
 
 
 def token_mean(model: nn.Module, part: list[list[int]]) -> Tensor:
-    """The sum over this part's tokens times world / (tokens of all parts): the mean over processes
-    is the mean over tokens."""
+    """The sum over this part's tokens times world / (tokens of all parts).
+
+    So the mean over processes is the mean over tokens.
+    """
     ids = torch.from_numpy(text.pad(part)[0])  # (N, T + 1)
     tokens = (ids[:, 1:] != text.PAD).sum()
     dist.all_reduce(tokens)  # now the number in all parts together
@@ -75,8 +81,10 @@ def token_mean(model: nn.Module, part: list[list[int]]) -> Tensor:
 def gradients(
     model: nn.Module, loss: Callable[[nn.Module, list[list[int]]], Tensor], part: list[list[int]]
 ) -> dict[str, Tensor]:
-    """Name to gradient of loss(model, part); of a DistributedDataParallel the mean over all
-    processes."""
+    """Name to gradient of loss(model, part).
+
+    Of a DistributedDataParallel the mean over all processes.
+    """
     model.zero_grad()
     loss(model, part).backward()  # type: ignore[no-untyped-call]
     return {
@@ -103,20 +111,25 @@ def train_steps(
 
 
 def _quickest(work: Callable[[], object]) -> float:
-    """Seconds of the quickest of TIMED_RUNS runs, after one that is not counted; every process
-    starts each run together."""
-    found = []
+    """Seconds of the quickest of TIMED_RUNS runs, after one that is not counted.
+
+    Every process starts each run together.
+    """
+    seconds = []
     for _ in range(TIMED_RUNS + 1):
         dist.barrier()
         start = time.perf_counter()
         work()
-        found.append(time.perf_counter() - start)
-    return min(found[1:])
+        seconds.append(time.perf_counter() - start)
+    return min(seconds[1:])
 
 
 def timings(H: int, rank: int, world: int) -> dict[str, float]:
-    """Seconds of one step: "alone" the whole batch in one process, the others idle; "part" its
-    part; "together" with averaging."""
+    """Seconds of one step: "alone", "part" and "together".
+
+    alone: the whole batch in one process, the others idle; part: its part; together: with
+    averaging.
+    """
     batch, plain = sentences(TIMED_BATCH)[::-1], fresh_model(H)  # longest first
     part = batch[rank::world]
     shared = DistributedDataParallel(fresh_model(H))
@@ -135,29 +148,33 @@ def timings(H: int, rank: int, world: int) -> dict[str, float]:
 
 
 def main(folder: str) -> None:
-    """What each process runs. torchrun has put its number and the others' address into the
-    environment."""
+    """What each process runs.
+
+    torchrun has put its number and the others' address into the environment.
+    """
     torch.set_num_threads(1)
     dist.init_process_group("gloo")  # "nccl" where each process has a GPU of its own
     rank, world = dist.get_rank(), dist.get_world_size()
     part = my_part(sentences(BATCH), rank, world)
     model = DistributedDataParallel(fresh_model())
-    found: dict[str, Any] = {
+    measured: dict[str, Any] = {
         "rank": rank,
         "sentences": len(part),
         "tokens": sum(len(ids) - 1 for ids in part),
     }
-    found["own mean"] = gradients(model, own_mean, part)
-    found["token mean"] = gradients(model, token_mean, part)
-    found["weights"] = train_steps(model, token_mean, part)
-    found["seconds"] = {H: timings(H, rank, world) for H in TIMED_WIDTHS}
-    torch.save(found, Path(folder) / f"rank{rank}.pt")
+    measured["own mean"] = gradients(model, own_mean, part)
+    measured["token mean"] = gradients(model, token_mean, part)
+    measured["weights"] = train_steps(model, token_mean, part)
+    measured["seconds"] = {H: timings(H, rank, world) for H in TIMED_WIDTHS}
+    torch.save(measured, Path(folder) / f"rank{rank}.pt")
     dist.destroy_process_group()
 
 
 def command(folder: Path, processes: int) -> list[str]:
-    """The line that starts `processes` of this script on this machine. (torchrun is `python -m
-    torch.distributed.run`.)"""
+    """The line that starts `processes` of this script on this machine.
+
+    (torchrun is `python -m torch.distributed.run`.)
+    """
     options = ["--standalone", "--local-addr=127.0.0.1", f"--nproc-per-node={processes}"]
     return [
         sys.executable,
@@ -171,8 +188,10 @@ def command(folder: Path, processes: int) -> list[str]:
 
 
 def launch(folder: Path, processes: int = 2) -> list[dict[str, Any]]:
-    """Start the processes, wait, and return what each one wrote, by rank. Raises RuntimeError with
-    their last words."""
+    """Start the processes, wait, and return what each one wrote, by rank.
+
+    Raises RuntimeError with their last words.
+    """
     variables = {**os.environ, "OMP_NUM_THREADS": "1", "COURSE_THREADS": "1"}
     if os.name == "nt":
         variables["USE_LIBUV"] = "0"  # PyTorch for Windows may be built without it

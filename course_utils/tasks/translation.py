@@ -223,8 +223,11 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
 
 
 def values_on_test(model: Any) -> dict[str, float]:
-    """Exact translations in percent, of all test sentences and by English words, right tokens in
-    percent, and the alignment error of a model that has attention weights to look at."""
+    """Exact translations and right tokens in percent, and the alignment error.
+
+    Exact ones of all test sentences and by English words; the error of a model that has attention
+    weights to look at.
+    """
     result = score_on_test(model)
     values = {"exact": result.exact, "tokens": result.tokens}
     for (low, high), share in zip(BINS, result.by_length):

@@ -1,11 +1,13 @@
-"""The SRU's recurrence for processors, compiled by numba at its first use (numba brings LLVM: no
-compiler is needed).
+"""The SRU's recurrence for processors, compiled by numba at its first use.
+
+numba brings LLVM: no compiler is needed.
 
 What `forward` and `backward` are given and give stands in `steps`. Each kernel goes through time
 once, and every inner loop over the units of a step has one result, so that LLVM makes vector
 instructions of it. The sequences of a batch are shared out among PyTorch's threads. Compiled code
 is kept for the next run: in __pycache__ or, where that cannot be written, in the user's own folder;
-else in memory only."""
+else in memory only.
+"""
 
 from __future__ import annotations
 
@@ -49,8 +51,8 @@ def _kept(make: Callable[..., Any], function: Callable[..., Any]) -> Any:
 
 def compiled(function: Callable[..., None]) -> Callable[..., None]:
     """Compiled when it is first called with new types."""
-    kept: Callable[..., None] = _kept(functools.partial(njit, **SETTINGS), function)
-    return kept
+    compiled: Callable[..., None] = _kept(functools.partial(njit, **SETTINGS), function)
+    return compiled
 
 
 def sigmoid(z: Any) -> Any:
@@ -63,9 +65,11 @@ def _double(z: Any) -> Any:
 
 
 def _single(z: Any) -> Any:
-    """In operations that vector instructions have: exp(-z) = 2**k exp(r), exp(r) by Cephes'
-    polynomial (expf), and 2**k by writing k into the exponent's bits. Where z is not a number,
-    neither is the result."""
+    """The sigmoid in operations that vector instructions have.
+
+    exp(-z) = 2**k exp(r), exp(r) by Cephes' polynomial (expf), and 2**k by writing k into the
+    exponent's bits. Where z is not a number, neither is the result.
+    """
     above = np.float32(-87) if -z < np.float32(-87) else -z
     y = np.float32(87) if above > np.float32(87) else above
     k = np.floor(y * np.float32(1.44269504) + np.float32(0.5))
@@ -100,10 +104,14 @@ def _forward(
     end: int,
 ) -> None:
     """The sequences from begin to end. u, x and output have a row for each (n, t), or (t, n)."""
-    (batch, H), width, mine = state.shape, u.shape[1], end - begin
+    (batch, H), width, own_rows = state.shape, u.shape[1], end - begin
     steps, column = len(u) // batch, H if backwards else 0
-    for i in range(steps * mine):
-        t, n = (i % steps, begin + i // steps) if batch_first else (i // mine, begin + i % mine)
+    for i in range(steps * own_rows):
+        t, n = (
+            (i % steps, begin + i // steps)
+            if batch_first
+            else (i // own_rows, begin + i % own_rows)
+        )
         at = steps - 1 - t if backwards else t
         row = n * steps + at if batch_first else at * batch + n
         c, f, r, h = (
@@ -148,10 +156,14 @@ def _backward(
     end: int,
 ) -> None:
     """The sequences from begin to end. Adds to sums (4, H) dv_f, dv_r, db_f, db_r."""
-    (batch, H), width, mine = first.shape, u.shape[1], end - begin
+    (batch, H), width, own_rows = first.shape, u.shape[1], end - begin
     steps, column = len(u) // batch, H if backwards else 0
-    for i in range(steps * mine - 1, -1, -1):
-        t, n = (i % steps, begin + i // steps) if batch_first else (i // mine, begin + i % mine)
+    for i in range(steps * own_rows - 1, -1, -1):
+        t, n = (
+            (i % steps, begin + i // steps)
+            if batch_first
+            else (i // own_rows, begin + i % own_rows)
+        )
         at, step = (steps - 1 - t, -1) if backwards else (t, 1)
         row = n * steps + at if batch_first else at * batch + n
         before = first[n] if t == 0 else u[row - step if batch_first else row - step * batch, :H]
@@ -194,9 +206,11 @@ def _always(number: int) -> Any:
 
 @functools.cache
 def _openmp() -> Any:
-    """PyTorch's own OpenMP where it can be spoken to as GNU's, else None. (The threads of another
-    pool would have to wait for PyTorch's, which hold on to their processors for a while after each
-    product.)"""
+    """PyTorch's own OpenMP where it can be spoken to as GNU's, else None.
+
+    (The threads of another pool would have to wait for PyTorch's, which hold on to their processors
+    for a while after each product.)
+    """
     for library in Path(torch.__file__).parent.glob("lib/libtorch_cpu.*"):
         with contextlib.suppress(OSError, AttributeError):
             found = ctypes.CDLL(str(library))
@@ -220,7 +234,9 @@ def _openmp() -> Any:
 @functools.cache
 def _shares(number: Any) -> tuple[Any, Any]:
     """_forward and _backward as C functions of addresses: of the sizes, of alpha and of each array.
-    Each thread that runs one does its share of the sequences."""
+
+    Each thread that runs one does its share of the sequences.
+    """
 
     def forward_share(given: Any) -> None:
         M, N, H, K, D, C, highway, batch_first, backwards = at(given[0], (9,), np.int64)
@@ -299,8 +315,10 @@ def _shares(number: Any) -> tuple[Any, Any]:
 
 
 def _run(which: int, team: int, sizes: tuple[int, ...], plan: Plan, *tensors: Tensor) -> None:
-    """_forward (which = 0) or _backward (1) on tensors (N, T, K) or (N, K), by a team of at most so
-    many threads."""
+    """_forward (which = 0) or _backward (1) on tensors (N, T, K) or (N, K).
+
+    By a team of at most so many threads.
+    """
     dtype, addresses = tensors[0].dtype, []
     for part in tensors:
         if part.dtype != dtype or not part.is_contiguous():

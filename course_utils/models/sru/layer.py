@@ -15,7 +15,8 @@ left to do step by step is a few operations on (N, H) numbers. What makes it fas
 - All the rest of the way forward is one compiled kernel that goes through time once and leaves
   states and gates where it found the products; so is the way back, which leaves the gradients that
   two large products need. The kernels are in `kernels` (processors) and `triton` (NVIDIA's and
-  AMD's GPUs); `steps` does the same without them."""
+  AMD's GPUs); `steps` does the same without them.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +45,10 @@ NUMBERS = (
 
 @functools.cache
 def _prefers_onednn() -> bool:
-    """Whether to multiply by oneDNN: on AMD's processors, where MKL, torch.mm's library, takes
-    older instructions."""
+    """Whether to multiply by oneDNN: on AMD's processors.
+
+    There MKL, torch.mm's library, takes older instructions.
+    """
     return getattr(_module("kernels"), "AMD", False) and hasattr(
         torch.ops.mkldnn, "_linear_pointwise"
     )
@@ -58,9 +61,11 @@ def _onednn(x: Tensor) -> bool:
 
 
 def _empty(like: Tensor, *shape: int) -> Tensor:
-    """A tensor with nothing in it yet; a large one in pages of 2 MB where the system has them. For
-    what is as large as that comes fresh from the system each time, and its 4 KB pages cost more
-    than a microsecond each at their first use."""
+    """A tensor with nothing in it yet; a large one in pages of 2 MB where the system has them.
+
+    For what is as large as that comes fresh from the system each time, and its 4 KB pages cost more
+    than a microsecond each at their first use.
+    """
     size = math.prod(shape) * like.element_size()
     if size < LARGE or sys.platform != "linux" or like.device.type != "cpu":
         return like.new_empty(shape)
@@ -105,8 +110,10 @@ def _recurrence(x: Tensor) -> ModuleType:
 
 
 def _blocks(x: Tensor, width: int, backwards: bool) -> list[tuple[int, int]]:
-    """Where the parts of x (N, T, D), or (T, N, D), begin and end whose products, `width` a step,
-    are worked on together, in the order of time."""
+    """Where the parts of x begin and end whose products are worked on together, in order of time.
+
+    x: (N, T, D), or (T, N, D). width: numbers of a product at each step.
+    """
     length, other, _ = x.shape
     size = max(1, NUMBERS // (other * width))
     if size >= length or x.device.type != "cpu":
@@ -120,13 +127,15 @@ def _rows(values: Tensor) -> Tensor:
 
 
 class _Layer(torch.autograd.Function):
-    """One layer, all directions: x (N, T, D), initial (directions, N, H) to output (N, T,
-    directions * H) and last states.
+    """One layer, all directions.
+
+    From x (N, T, D), initial (directions, N, H) to output (N, T, directions * H) and last states.
 
     x, output: (T, N, ...) if not batch_first. weights: for each direction weight (kH, D), v (2, H),
     bias (2H); k is 2 gates, the candidate and perhaps W_s. Of a small layer half of the time is
     what Python and PyTorch do around the work, so that what fits one block takes as few operations
-    as it can."""
+    as it can.
+    """
 
     @staticmethod
     def forward(
@@ -138,7 +147,7 @@ class _Layer(torch.autograd.Function):
         batch_first: bool,
         *weights: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        given = x, initial  # saved as they came, so that a second derivative finds its way back
+        originals = x, initial  # saved as they came, so that a second derivative finds its way back
         x, initial = x.contiguous(), initial.contiguous()
         directions, _, width = initial.shape
         recurrence, shape = _recurrence(x), x.shape[:2]
@@ -165,7 +174,7 @@ class _Layer(torch.autograd.Function):
                         plan,
                     )
             products.append(u)
-        ctx.save_for_backward(*given, *products, *weights)
+        ctx.save_for_backward(*originals, *products, *weights)
         ctx.settings = recurrence, alpha, highway, batch_first
         ctx.set_materialize_grads(False)
         return output, last
@@ -242,14 +251,14 @@ class _Layer(torch.autograd.Function):
         _, *settings = ctx.settings
         weights = rest[len(initial) :]
         outputs = plain.layer(x, initial, *settings, *weights)
-        known = [(part, d) for part, d in zip(outputs, (doutput, dlast)) if d is not None]
+        used = [(part, d) for part, d in zip(outputs, (doutput, dlast)) if d is not None]
         needed = [n for place, n in enumerate(ctx.needs_input_grad) if place not in (2, 3, 4)]
         inputs = [part for part, n in zip((x, initial, *weights), needed) if n]
-        parts, upper = zip(*known)
-        found = iter(
+        parts, upper = zip(*used)
+        slopes = iter(
             torch.autograd.grad(parts, inputs, upper, create_graph=True, allow_unused=True)
         )
-        dx, dinitial, *gradients = [next(found) if n else None for n in needed]
+        dx, dinitial, *gradients = [next(slopes) if n else None for n in needed]
         return dx, dinitial, None, None, None, *gradients
 
 
@@ -338,9 +347,11 @@ class SRU(torch.nn.Module):
         ]
 
     def reset_parameters(self) -> None:
-        """Weights of mean 0 and variance 1/D (the paper's initialisation); half of that in the
-        gates, where x W and v * c are added, so that v gets 1/2 (as in the authors' package:
-        https://github.com/asappresearch/sru, sru/modules.py)."""
+        """Weights of mean 0 and variance 1/D (the paper's initialisation), half of it in the gates.
+
+        There x W and v * c are added, so that v gets 1/2 (as in the authors' package:
+        https://github.com/asappresearch/sru, sru/modules.py).
+        """
         for layer, suffix in self._names():
             weight, v, bias = (
                 getattr(self, f"{kind}_l{layer}{suffix}") for kind in ("weight", "v", "bias")
@@ -360,11 +371,11 @@ class SRU(torch.nn.Module):
         )
 
     def forward(self, x: Tensor, initial: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        wanted = f"({'N, T' if self.batch_first else 'T, N'}, {self.input_size})"
+        expected = f"({'N, T' if self.batch_first else 'T, N'}, {self.input_size})"
         if isinstance(x, torch.nn.utils.rnn.PackedSequence):
             raise ValueError(
-                f"x is a PackedSequence; expected {wanted}: unpack it by pad_packed_sequence, and "
-                "take each sequence's state at its last real step"
+                f"x is a PackedSequence; expected {expected}: unpack it by pad_packed_sequence, "
+                "and take each sequence's state at its last real step"
             )
         if torch.is_autocast_enabled(x.device.type):
             dtype = self.weight_l0.dtype
@@ -372,7 +383,7 @@ class SRU(torch.nn.Module):
                 return self.forward(x.to(dtype), None if initial is None else initial.to(dtype))
         if x.dim() != 3 or x.size(2) != self.input_size or x.numel() == 0:
             raise ValueError(
-                f"x has shape {tuple(x.shape)}; expected {wanted} with N and T at least 1"
+                f"x has shape {tuple(x.shape)}; expected {expected} with N and T at least 1"
             )
         if x.dtype != self.weight_l0.dtype:
             raise ValueError(

@@ -1,5 +1,6 @@
-"""The SRU's recurrence in operations of torch: for processors and numbers that the compiled kernels
-do not serve.
+"""The SRU's recurrence in operations of torch.
+
+For processors and numbers that the compiled kernels do not serve.
 
 `forward` and `backward` here, in `kernels` (numba) and in `triton` do the same to the same
 arguments:
@@ -13,7 +14,8 @@ arguments:
 - state, first, carry (N, H): `forward` finds c_0 in `state` and leaves c_T there; `backward` is
   given c_0 as `first`, finds dL/dc_T in `carry` and leaves dL/dc_0 there.
 - `backward` writes dL/du to `du` and, where the highway carries x, its part of dL/dx to `dx` (None
-  elsewhere); it gives dL/dv and dL/dbias as (4, H): of v_f, v_r, b_f, b_r."""
+  elsewhere); it gives dL/dv and dL/dbias as (4, H): of v_f, v_r, b_f, b_r.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,10 @@ from torch import Tensor
 
 
 class Plan(NamedTuple):
-    """What kind of layer it is: alpha scales the highway, `backwards` tells the direction back in
-    time."""
+    """What kind of layer it is.
+
+    alpha: scales the highway. backwards: the direction is back in time.
+    """
 
     alpha: float
     highway: bool
@@ -46,8 +50,10 @@ def _columns(output: Tensor, width: int, plan: Plan) -> Tensor:
 
 
 def _moved(values: Tensor, edge: Tensor, later: bool) -> Tensor:
-    """values (T, N, H) moved by a step: to the step before (or after, if `later`), `edge` at the
-    end that is left open."""
+    """values (T, N, H) moved by a step: to the step before, or after if `later`.
+
+    `edge` stands at the end that is left open.
+    """
     return torch.cat((edge[None], values[:-1])) if later else torch.cat((values[1:], edge[None]))
 
 
@@ -79,9 +85,11 @@ def backward(
     dx: Tensor | None,
     plan: Plan,
 ) -> Tensor:
-    """The gradient of the state obeys dc_t = (direct part) + a_{t+1} * dc_{t+1}, where a_t = f_t (1
-    + v_f (c_{t-1} - c_t)) is known beforehand for all t, so that one operation stands in the
-    loop."""
+    """The gradients, with one operation in the loop.
+
+    The gradient of the state obeys dc_t = (direct part) + a_{t+1} * dc_{t+1}, where a_t = f_t (1 +
+    v_f (c_{t-1} - c_t)) is known beforehand for all t.
+    """
     width = v.size(1)
     c, f, r, straight = _parts(u, x, width, plan)
     du_c, dz_f, dz_r, dstraight = _parts(du, x if dx is None else dx, width, plan)

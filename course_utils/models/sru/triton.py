@@ -2,7 +2,8 @@
 
 What `forward` and `backward` are given and give stands in `steps`. A program owns one sequence and
 BLOCK of its units, and goes through time with their states in registers. It reads a step ahead, so
-that it seldom waits for memory."""
+that it seldom waits for memory.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +38,10 @@ def _forward(  # type: ignore[no-untyped-def]
     highway: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Pointers to the first step that is taken; row_n, row_t: rows from one sequence, one step to
-    the next."""
+    """Pointers to the first step that is taken.
+
+    row_n, row_t: rows from one sequence, one step to the next.
+    """
     n, j = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     real = j < H
     v_f, v_r = tl.load(v + j, real, 0.0), tl.load(v + H + j, real, 0.0)
@@ -94,8 +97,10 @@ def _backward(  # type: ignore[no-untyped-def]
     highway: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Pointers to the last step that was taken; row_t: rows from one step to the one before it.
-    sums: (N, 4, H)."""
+    """Pointers to the first step that is taken.
+
+    row_n, row_t: rows from one sequence, one step to the next. sums: (N, 4, H).
+    """
     n, j = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     real = j < H
     v_f, v_r = tl.load(v + j, real, 0.0), tl.load(v + H + j, real, 0.0)
@@ -155,8 +160,10 @@ def _launch(
     ahead: bool,
     plan: Plan,
 ) -> None:
-    """Starts a program for each sequence and block of units; ahead: from the first step in memory
-    to the last."""
+    """Start a program for each sequence and block of units.
+
+    ahead: from the first step in memory to the last.
+    """
     batch, steps = u.shape[:2] if plan.batch_first else (u.size(1), u.size(0))
     row_n, row_t = (steps, 1) if plan.batch_first else (1, batch)
     width = arguments[3].size(1)
@@ -179,8 +186,10 @@ def _launch(
 
 
 def _carried(u: Tensor, x: Tensor | None, width: int) -> tuple[Tensor, Tensor]:
-    """Whose rows the highway's part stands in, and the part itself; without a highway it is not
-    read."""
+    """Whose rows the highway's part stands in, and the part itself.
+
+    Without a highway it is not read.
+    """
     whole = u if x is None or u.size(2) > 3 * width else x
     return whole, u[..., 3 * width :] if u.size(2) > 3 * width else whole
 
