@@ -70,6 +70,7 @@ def _page(sliders: list[Slider], tags: list[str], alts: list[str], chosen: int) 
     """The sliders, the first frame, all frames as JSON, and the script that turns them."""
     values = [list(map(str, options)) for _, options, _ in sliders]
     sources = [tag.split('src="')[1].removesuffix('">') for tag in tags]
+    sources[chosen] = ""  # the page has it already, in the first picture
     frames = json.dumps({"sources": sources, "alts": alts, "values": values}, ensure_ascii=False)
     frames = frames.replace("</", "<\\/")  # text that would end the script
     identity = "explorer-" + hashlib.sha256("".join(alts).encode()).hexdigest()[:12]

@@ -1,6 +1,7 @@
 """Seconds to train lesson 02's byte-pair encoding, beside the library's: `python3 course.py bench`.
 
-Corpus: the whole of Tiny Shakespeare, from a copy beside the repository or fetched before; else the CLDR names.
+Corpus: the whole of Tiny Shakespeare, from a copy beside the repository or fetched before; else
+the CLDR names.
 """
 
 import time
@@ -29,22 +30,27 @@ def main() -> None:
     if SHAKESPEARE.is_file():
         name, text = "Tiny Shakespeare", SHAKESPEARE.read_bytes().decode("utf-8")
     else:
-        name, text = "CLDR names (Tiny Shakespeare is not here)", "\n".join(side for pair in name_pairs() for side in pair)
-    print(f"bpe: {name}, {len(text):,} characters; the fastest of 3 runs, ours in one thread, the library in as many as it likes")
+        name = "CLDR names (Tiny Shakespeare is not here)"
+        text = "\n".join(side for pair in name_pairs() for side in pair)
+    print(f"bpe: {name}, {len(text):,} characters; the fastest of 3 runs")
+    print("bpe: ours in one thread, the library in as many as it likes")
     print("bpe: corpus  merges  cut + count     train   library  ours / library   pairs looked at")
     for part, sizes in ((8, [1000]), (4, [1000]), (2, [1000]), (1, [250, 500, 1000, 2000, 4000])):
-        some = text[: len(text) // part]
-        counting, words = seconds(lambda: bpe["word_counts"]([some]))
+        start = text[: len(text) // part]
+        counting, words = seconds(lambda: bpe["word_counts"]([start]))
         for size in sizes:
             training, (merges, looked) = seconds(lambda: bpe["train_fast"](words, size))
-            theirs, _ = seconds(lambda: bpe["library_bpe"]([some], size))
+            theirs, _ = seconds(lambda: bpe["library_bpe"]([start], size))
             ratio = (counting + training) / theirs
-            print(f"bpe:    1/{part}  {len(merges):>6,}  {counting:>9.2f} s  {training:>6.2f} s  {theirs:>6.2f} s  {ratio:>14.1f}   {sum(looked):>15,}")
+            row = f"1/{part}  {len(merges):>6,}  {counting:>9.2f} s  {training:>6.2f} s"
+            row += f"  {theirs:>6.2f} s  {ratio:>14.1f}   {sum(looked):>15,}"
+            print(f"bpe:    {row}", flush=True)
     ranks = {pair: rank for rank, pair in enumerate(merges)}
     encoding, ids = seconds(lambda: bpe["encode"](text, ranks))
     library = bpe["library_bpe"]([text], len(merges))
     theirs, _ = seconds(lambda: library.encode(text))
-    print(f"bpe: encode all {len(ids):,} tokens with {len(merges):,} merges: {encoding:.2f} s, the library {theirs:.2f} s")
+    print(f"bpe: encode all {len(ids):,} tokens with {len(merges):,} merges: {encoding:.2f} s")
+    print(f"bpe: the library encodes them in {theirs:.2f} s")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""How many sentence pairs a second the grammar writes, and how long it takes to parse one: `python3 course.py bench`."""
+"""How many sentence pairs a second the grammar writes, and how long it takes to parse one.
+
+Part of `python3 course.py bench`.
+"""
 
 import time
 
@@ -14,7 +17,8 @@ def main() -> None:
         start = time.perf_counter()
         pairs = grammar.sample(20_000, seed)
         rates.append(len(pairs) / (time.perf_counter() - start))
-    print(f"grammar: {sorted(rates)[2]:,.0f} pairs a second in one thread (slowest of five runs {min(rates):,.0f})")
+    median, slowest = sorted(rates)[2], min(rates)
+    print(f"grammar: {median:,.0f} pairs a second in one thread (slowest of five: {slowest:,.0f})")
     for language in grammar.LANGUAGES:
         sentences = [words for pair in pairs if len(words := getattr(pair, language)) == 12]
         grammar.derivations(sentences[0], language)  # makes the parser

@@ -1,7 +1,8 @@
-"""How fast and how large the SRU is beside `nn.LSTM`, measured in turn in one process: `python3 course.py bench`.
+"""How fast and how large the SRU is beside `nn.LSTM`, measured in turn in one process.
 
-Only ratios are to be trusted: what else the machine does hits both alike. With COURSE_THREADS=1 the clock is the
-processor's time of this process, so that a busy machine disturbs less; with more threads it is the time that passes.
+Part of `python3 course.py bench`. Only ratios are to be trusted: what else the machine does hits
+both alike. With COURSE_THREADS=1 the clock is the processor's time of this process, so that a busy
+machine disturbs less; with more threads it is the time that passes.
 """
 
 from __future__ import annotations
@@ -21,15 +22,20 @@ from course_utils.timing import in_turn
 from course_utils.training import threads
 
 ROOT = Path(__file__).resolve().parents[1]
-SHAPES = [(batch, steps, width) for batch in (32, 4, 1) for width in (128, 512) for steps in (128, 512)]
-GROWTH = [  # what grows, from (N, T, H), to
-    ("time", (32, 128, 128), (32, 512, 128)), ("time", (32, 512, 128), (32, 2048, 128)), ("time", (32, 512, 512), (32, 2048, 512)),
-    ("time", (1, 128, 128), (1, 512, 128)), ("time", (1, 512, 128), (1, 2048, 128)),
-    ("width", (32, 128, 128), (32, 128, 256)), ("width", (32, 128, 256), (32, 128, 512)),
-    ("batch", (1, 128, 512), (4, 128, 512)), ("batch", (4, 128, 512), (32, 128, 512)),
-]  # fmt: skip
+SHAPES = [
+    (batch, steps, width) for batch in (32, 4, 1) for width in (128, 512) for steps in (128, 512)
+]
+GROWTH = [  # what grows, and shapes (N, T, H), each beside the one before
+    ("time", [(32, steps, 128) for steps in (128, 512, 2048)]),
+    ("time", [(32, steps, 512) for steps in (512, 2048)]),
+    ("time", [(1, steps, 128) for steps in (128, 512, 2048)]),
+    ("width", [(32, 128, width) for width in (128, 256, 512)]),
+    ("batch", [(batch, 128, 512) for batch in (1, 4, 32)]),
+]
 SECONDS = 2.0  # to measure each shape in
-TURN = 0.1  # seconds, at least: the first run after the other layer finds nothing of its own in the processor's caches
+# Seconds of a turn, at least: the first run after the other layer finds nothing of its own in the
+# processor's caches
+TURN = 0.1
 
 
 def clock() -> float:
@@ -38,17 +44,20 @@ def clock() -> float:
 
 def layer(name: str, width: int, layers: int) -> torch.nn.Module:
     if name == "sru package":
-        from sru import (
-            SRU as Package,  # not needed by the course: measured where somebody has installed it
-        )
+        # Not needed by the course: measured where somebody has installed it
+        from sru import SRU as Package
 
         package: torch.nn.Module = Package(width, width, layers, rescale=True)
         return package
-    return SRU(width, width, layers, batch_first=False) if name == "SRU" else torch.nn.LSTM(width, width, layers)
+    if name == "SRU":
+        return SRU(width, width, layers, batch_first=False)
+    return torch.nn.LSTM(width, width, layers)
 
 
-def step(name: str, batch: int, steps: int, width: int, layers: int = 1, device: str = "cpu") -> Callable[[], None]:
-    """Forward and backward, with gradients for the input and all weights, of random numbers (T, N, H)."""
+def step(
+    name: str, batch: int, steps: int, width: int, layers: int = 1, device: str = "cpu"
+) -> Callable[[], None]:
+    """Forward and backward of random numbers (T, N, H), with gradients for them and all weights."""
     model = layer(name, width, layers).to(device)
     x = torch.randn(steps, batch, width, device=device, requires_grad=True)
     gradient = torch.randn(steps, batch, width, device=device)
@@ -65,9 +74,11 @@ def step(name: str, batch: int, steps: int, width: int, layers: int = 1, device:
 
 
 def compared(first: Callable[[], object], second: Callable[[], object]) -> tuple[float, str, float]:
-    """Runs first and second in turn: milliseconds of each, and "how many times first's time is second's (quartiles)"; medians.
+    """Run the two in turn: medians of milliseconds and of their ratio.
 
-    In its turn each runs as often as it takes `first` to fill TURN, as steps of training follow each other.
+    Returns the first's milliseconds, "first / second (quartiles)", the second's milliseconds.
+    In its turn each runs as often as it takes `first` to fill TURN, as steps of training follow
+    each other.
     """
     first()
     start = clock()
@@ -80,7 +91,7 @@ def compared(first: Callable[[], object], second: Callable[[], object]) -> tuple
 
 
 def memory(name: str) -> float:
-    """Megabytes that three runs add at the peak, at N = 32, T = 512, H = 512, in a process of their own."""
+    """Megabytes that three runs add at the peak, in a process of their own; N = 32, T = H = 512."""
     code = (
         f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'tests')!r}]\n"
         f"import bench_sru; bench_sru.step({name!r}, 4, 8, 512)()\n"
@@ -88,7 +99,8 @@ def memory(name: str) -> float:
         "for _ in range(3): run()\n"
         "print(bench_sru.peak() - before)"
     )
-    return float(subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, capture_output=True, text=True).stdout)
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def peak() -> float:
@@ -99,32 +111,42 @@ def peak() -> float:
 
 
 def main() -> None:
-    if sys.platform != "win32":  # first, for a process begins with the peak of the one that started it
-        sizes = {name: memory(name) for name in ("LSTM", "SRU")}
-        print(f"SRU: peak memory of forward and backward at N = 32, T = 512, H = 512: LSTM {sizes['LSTM']:.0f} MB, SRU {sizes['SRU']:.0f} MB")
+    if sys.platform != "win32":
+        # First, for a process begins with the peak of the one that started it
+        lstm, sru = memory("LSTM"), memory("SRU")
+        print("SRU: peak memory of forward and backward at N = 32, T = 512, H = 512:", end=" ")
+        print(f"LSTM {lstm:.0f} MB, SRU {sru:.0f} MB")
     torch.set_num_threads(threads())
-    print(f"SRU beside nn.LSTM: float32, forward and backward, D = H, {threads()} threads; medians of pairs run in turn")
+    print(
+        f"SRU beside nn.LSTM: float32, forward and backward, D = H, {threads()} threads;", end=" "
+    )
+    print("medians of pairs run in turn")
     print("   N     T     H   LSTM ms    SRU ms   LSTM / SRU (quartiles)")
     for batch, steps, width in SHAPES:
-        theirs, ratio, ours = compared(step("LSTM", batch, steps, width), step("SRU", batch, steps, width))
+        pair = (step(name, batch, steps, width) for name in ("LSTM", "SRU"))
+        theirs, ratio, ours = compared(*pair)
         print(f"{batch:4} {steps:5} {width:5} {theirs:9.2f} {ours:9.2f}   {ratio}", flush=True)
-    for what, one, many in GROWTH:
-        _, ratio, _ = compared(step("SRU", *many), step("SRU", *one))
-        print(f"SRU, {what}: from (N, T, H) = {one} to {many} {ratio} times the time", flush=True)
+    for what, shapes in GROWTH:
+        for one, many in zip(shapes, shapes[1:]):
+            _, ratio, _ = compared(step("SRU", *many), step("SRU", *one))
+            print(f"SRU, {what}: from (N, T, H) = {one} to {many} {ratio} times", flush=True)
     try:
         __import__("sru")
     except ImportError:
         print("sru package: not installed, not compared")
     else:
         for batch, width in ((32, 128), (32, 512), (1, 128)):
-            _, ratio, _ = compared(step("sru package", batch, 512, width), step("SRU", batch, 512, width))
+            pair = (step(name, batch, 512, width) for name in ("sru package", "SRU"))
+            _, ratio, _ = compared(*pair)
             print(f"sru package / SRU, N = {batch}, T = 512, H = {width}: {ratio}")
     if not torch.cuda.is_available():
         print("GPU: none here, not measured")
         return
     for steps, layers in ((128, 1), (512, 1), (128, 4), (512, 4)):
-        theirs, ratio, ours = compared(*(step(name, 32, steps, 512, layers, "cuda") for name in ("LSTM", "SRU")))
-        print(f"GPU, N = 32, T = {steps}, H = 512, {layers} layers: LSTM {theirs:.2f} ms, SRU {ours:.2f} ms, {ratio}", flush=True)
+        pair = (step(name, 32, steps, 512, layers, "cuda") for name in ("LSTM", "SRU"))
+        theirs, ratio, ours = compared(*pair)
+        print(f"GPU, N = 32, T = {steps}, H = 512, {layers} layers:", end=" ")
+        print(f"LSTM {theirs:.2f} ms, SRU {ours:.2f} ms, {ratio}", flush=True)
 
 
 if __name__ == "__main__":

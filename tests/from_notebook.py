@@ -11,9 +11,10 @@ NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
 
 def definitions(lesson: int) -> dict[str, Any]:
-    """Run a lesson's imports, its functions and classes, and its constants in capitals; nothing else of it.
+    """Run a lesson's imports, functions, classes and constants in capitals; nothing else of it.
 
-    lesson: its number. Returns everything by name. Raises FileNotFoundError when there is no such lesson.
+    lesson: its number. Returns everything by name. Raises FileNotFoundError when there is no such
+    lesson.
     """
     paths = [path for path in NOTEBOOKS.glob(f"{lesson:02}_*.ipynb") if path.stem.count(".") == 0]
     if not paths:
@@ -29,7 +30,10 @@ def definitions(lesson: int) -> dict[str, Any]:
 
 
 def _is_definition(node: ast.stmt) -> bool:
-    """Whether a statement defines or imports something, or gives a constant in capitals a literal value."""
+    """Whether a statement defines or imports something, or sets a constant to a literal value.
+
+    Constants are those in capitals.
+    """
     if isinstance(node, ast.Assign):
         try:
             ast.literal_eval(node.value)

@@ -17,8 +17,16 @@ from course_utils.datasets.corpora import CORPORA, Corpus, CorpusError, availabl
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "datasets"
 CONTENT = b"A line that is long enough to be cut in the middle of it.\n" * 4000  # 232 kB
-SMALL = Corpus("A small corpus", "someone/corpus", "0" * 40, "a/small.txt", "public domain", len(CONTENT),
-               hashlib.sha256(CONTENT).hexdigest())  # fmt: skip
+SMALL = Corpus(
+    "A small corpus",
+    "someone/corpus",
+    "0" * 40,
+    "a/small.txt",
+    "public domain",
+    len(CONTENT),
+    hashlib.sha256(CONTENT).hexdigest(),
+)
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 class Server(ThreadingHTTPServer):
@@ -41,7 +49,8 @@ class Handler(BaseHTTPRequestHandler):
         server.asked.append(self.path)
         body = server.files.get(self.path)
         if body is None or server.behaviour == "missing":
-            return self.send_error(404)
+            self.send_error(404)
+            return
         if server.behaviour == "damaged":
             body = body[:-1] + b"?"
         self.send_response(200)
@@ -63,8 +72,11 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    """A local server in the publisher's place, an empty cache in `tmp_path`, and a small corpus in the registry."""
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "COURSE_CORPORA"):
+    """A local server in the publisher's place.
+
+    With it an empty cache in `tmp_path`, and a small corpus in the registry.
+    """
+    for name in ("COURSE_CORPORA", *PROXIES, *map(str.upper, PROXIES)):
         monkeypatch.delenv(name, raising=False)
     server = Server()
     monkeypatch.setenv("COURSE_CORPORA_URL", server.address)
@@ -82,19 +94,27 @@ def kept(tmp_path: Path) -> list[str]:
     return sorted(path.name for path in (tmp_path / "cache").glob("*"))
 
 
-def test_good_file_is_fetched_once(server: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert not available("small.txt") and server.asked == []
+def test_good_file_is_fetched_once(
+    server: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert not available("small.txt")
+    assert server.asked == []
     path = fetch("small.txt")
-    assert path == tmp_path / "cache" / "small.txt" and path.read_bytes() == CONTENT
-    told, complaint = capfd.readouterr()
-    assert told == f"Fetching A small corpus (0.2 MB, licence: public domain) to {path.parent}\n" and complaint == ""
-    assert available("small.txt") and fetch("small.txt") == path
-    assert len(server.asked) == 1 and kept(tmp_path) == ["small.txt"]
+    assert path == tmp_path / "cache" / "small.txt"
+    assert path.read_bytes() == CONTENT
+    printed, complaint = capfd.readouterr()
+    opening = "Fetching A small corpus (0.2 MB, licence: public domain)"
+    assert printed == f"{opening} to {path.parent}\n"
+    assert complaint == ""
+    assert available("small.txt")
+    assert fetch("small.txt") == path
+    assert len(server.asked) == 1
+    assert kept(tmp_path) == ["small.txt"]
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "reason"),
+    "behaviour, reason",
     [
         ("damaged", "what arrived is damaged"),
         ("missing", "the server answered 404"),
@@ -106,10 +126,11 @@ def test_bad_server_then_good(server: Server, tmp_path: Path, behaviour: str, re
     server.behaviour = behaviour
     with pytest.raises(CorpusError) as error:
         fetch("small.txt")
-    place = str(tmp_path / "cache" / "small.txt")
-    for part in (reason, SMALL.title, SMALL.url(), "calling again tries again", place, "No lesson needs this file"):
+    facts = [SMALL.title, SMALL.url(), str(tmp_path / "cache" / "small.txt")]
+    for part in (reason, *facts, "calling again tries again", "No lesson needs this file"):
         assert part in str(error.value)
-    assert kept(tmp_path) == [] and not available("small.txt")
+    assert kept(tmp_path) == []
+    assert not available("small.txt")
     server.behaviour = "good"
     assert fetch("small.txt").read_bytes() == CONTENT
     assert kept(tmp_path) == ["small.txt"]
@@ -117,20 +138,21 @@ def test_bad_server_then_good(server: Server, tmp_path: Path, behaviour: str, re
 
 @pytest.mark.parametrize("behaviour", ["damaged", "missing", "half", "half, size untold"])
 def test_an_older_file_is_not_lost(server: Server, tmp_path: Path, behaviour: str) -> None:
-    """The cache holds an earlier edition; the new one replaces it only when it has arrived whole."""
+    """The cache holds an earlier edition; the new one replaces it when it has arrived whole."""
     old = tmp_path / "cache" / "small.txt"
     old.parent.mkdir()
     old.write_bytes(b"an earlier edition")
     server.behaviour = behaviour
     with pytest.raises(CorpusError):
         fetch("small.txt")
-    assert old.read_bytes() == b"an earlier edition" and kept(tmp_path) == ["small.txt"]
+    assert old.read_bytes() == b"an earlier edition"
+    assert kept(tmp_path) == ["small.txt"]
     server.behaviour = "good"
     assert fetch("small.txt").read_bytes() == CONTENT
 
 
 def test_killed_half_way(server: Server, tmp_path: Path) -> None:
-    """A process that is killed in the middle of a download leaves no file under the corpus' name."""
+    """A process that is killed amid a download leaves no file under the corpus' name."""
     server.behaviour = "stalls"
     code = (
         "from course_utils.datasets import corpora\n"
@@ -140,79 +162,117 @@ def test_killed_half_way(server: Server, tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL) as child:
         deadline = time.monotonic() + 60
         while not (half := any(path.stat().st_size for path in (tmp_path / "cache").glob("*"))):
-            assert time.monotonic() < deadline and child.poll() is None
+            assert time.monotonic() < deadline
+            assert child.poll() is None
             time.sleep(0.02)
         child.kill()
-    assert half and not available("small.txt") and "small.txt" not in kept(tmp_path)
+    assert half
+    assert not available("small.txt")
+    assert "small.txt" not in kept(tmp_path)
     server.behaviour = "good"
     assert fetch("small.txt").read_bytes() == CONTENT
 
 
 def test_offline(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COURSE_CORPORA_URL", "http://127.0.0.1:9")  # the port of 'discard': nobody listens
+    nobody = "http://127.0.0.1:9"  # the port of 'discard': nobody listens
+    monkeypatch.setenv("COURSE_CORPORA_URL", nobody)
     with pytest.raises(CorpusError, match=r"cannot be reached \(no network\?\)") as error:
         fetch("small.txt")
-    for part in ("Tried http://127.0.0.1:9/someone", "By hand: save that address as", "No lesson needs this file"):
+    by_hand = "By hand: save that address as"
+    for part in (f"Tried {nobody}/someone", by_hand, "No lesson needs this file"):
         assert part in str(error.value)
     assert kept(tmp_path) == []
 
 
-def test_cache_that_cannot_be_written(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_that_cannot_be_written(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("COURSE_DATA_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(CorpusError, match="it cannot be written"):
         fetch("small.txt")
 
 
-def test_folder_instead_of_network(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """COURSE_CORPORA names a folder: files come from it, verified, and the server is never asked."""
+def test_folder_instead_of_network(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """COURSE_CORPORA names a folder: files come from it, verified, and no server is asked."""
     monkeypatch.setenv("COURSE_CORPORA", str(tmp_path))
-    with pytest.raises(CorpusError, match=r"small.txt is not there.*COURSE_CORPORA is set.*unset COURSE_CORPORA"):
+    missing = r"small.txt is not there.*COURSE_CORPORA is set.*unset COURSE_CORPORA"
+    with pytest.raises(CorpusError, match=missing):
         fetch("small.txt")
     (tmp_path / "small.txt").write_bytes(CONTENT[:-1])
     assert not available("small.txt")
-    with pytest.raises(CorpusError, match="small.txt is damaged"):
+    with pytest.raises(CorpusError, match=r"small\.txt is damaged"):
         fetch("small.txt")
     assert (tmp_path / "small.txt").read_bytes() == CONTENT[:-1]
     (tmp_path / "small.txt").write_bytes(CONTENT)
-    assert available("small.txt") and fetch("small.txt") == tmp_path / "small.txt"
+    assert available("small.txt")
+    assert fetch("small.txt") == tmp_path / "small.txt"
     assert server.asked == []
 
 
-def test_needed_and_absent_is_an_error(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_needed_and_absent_is_an_error(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COURSE_CORPORA_NEEDED", "1")
-    with pytest.raises(CorpusError, match=r"small.txt is needed here and is not there whole; .*datasets.fetch\('small.txt'\)"):
+    needed = r"small.txt is needed here and is not there whole; .*datasets.fetch\('small.txt'\)"
+    with pytest.raises(CorpusError, match=needed):
         available("small.txt")
-    assert server.asked == [] and fetch("small.txt") and available("small.txt")
+    assert server.asked == []
+    assert fetch("small.txt")
+    assert available("small.txt")
 
 
 def test_unknown_names() -> None:
-    for call in (fetch, available):
-        with pytest.raises(ValueError, match=r"no corpus file 'shakespeare'; there are: tinyshakespeare.txt"):
-            call("shakespeare")
-    with pytest.raises(ValueError, match="no split 'train' of the treebank here; there are: dev, test"):
+    file = r"no corpus file 'shakespeare'; there are: tinyshakespeare\.txt"
+    for function in (fetch, available):
+        with pytest.raises(ValueError, match=file):
+            function("shakespeare")
+    split = "no split 'train' of the treebank here; there are: dev, test"
+    with pytest.raises(ValueError, match=split):
         corpora.conllu("train")
-    with pytest.raises(ValueError, match="no split 'train' in 'fr'; there are: train, val, test_2016_flickr in en, de"):
+    language = "no split 'train' in 'fr'; there are: train, val, test_2016_flickr in en, de"
+    with pytest.raises(ValueError, match=language):
         corpora.multi30k("train", "fr")
 
 
 def test_addresses_are_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COURSE_CORPORA_URL", raising=False)
     for name, corpus in CORPORA.items():
-        assert len(corpus.commit) == 40 and len(corpus.sha256) == 64 and corpus.licence, name
-        assert corpus.url() == f"https://raw.githubusercontent.com/{corpus.repository}/{corpus.commit}/{corpus.path}"
+        assert len(corpus.commit) == 40, name
+        assert len(corpus.sha256) == 64, name
+        assert corpus.licence, name
+        path = f"{corpus.repository}/{corpus.commit}/{corpus.path}"
+        assert corpus.url() == f"https://raw.githubusercontent.com/{path}"
 
 
-def test_conllu_skips_ranges_and_unwritten_words(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (
-        b"# text = Don't.\n1-2\tDon't\t_\t_\t_\n1\tDo\tdo\tAUX\tVB\n2\tn't\tnot\tPART\tRB\n2.1\tgo\tgo\tVERB\tVB\n"
-        b"3\t.\t.\tPUNCT\t.\n\n# text = Yes\n1\tYes\tyes\tINTJ\tUH\n\n"
-    )
+def test_conllu_skips_ranges_and_unwritten_words(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [
+        "# text = Don't.",
+        "1-2 Don't _ _ _",
+        "1 Do do AUX VB",
+        "2 n't not PART RB",
+        "2.1 go go VERB VB",
+        "3 . . PUNCT .",
+        "",
+        "# text = Yes",
+        "1 Yes yes INTJ UH",
+        "",
+        "",
+    ]
+    lines = [word if word.startswith("#") else word.replace(" ", "\t") for word in words]
+    text = "\n".join(lines).encode()
     name = "en_ewt-ud-dev.conllu"
     changed = replace(CORPORA[name], sha256=hashlib.sha256(text).hexdigest())
     monkeypatch.setitem(CORPORA, name, changed)
     server.files[changed.url().removeprefix(server.address)] = text
-    assert corpora.conllu("dev") == [[("Do", "AUX"), ("n't", "PART"), (".", "PUNCT")], [("Yes", "INTJ")]]
+    assert corpora.conllu("dev") == [
+        [("Do", "AUX"), ("n't", "PART"), (".", "PUNCT")],
+        [("Yes", "INTJ")],
+    ]
 
 
 # The real files, where this machine has them
@@ -221,7 +281,7 @@ def test_conllu_skips_ranges_and_unwritten_words(server: Server, monkeypatch: py
 @pytest.fixture
 def real(server: Server) -> Server:
     if not SHARED.is_dir():
-        pytest.skip("the real corpora are not on this machine (../shared/datasets beside the repository)")
+        pytest.skip("the real corpora are not on this machine (../shared/datasets)")
     for name, corpus in CORPORA.items():
         if name != "small.txt":
             server.files[corpus.url().removeprefix(server.address)] = (SHARED / name).read_bytes()
@@ -237,24 +297,33 @@ def test_real_files_through_the_server(real: Server, tmp_path: Path) -> None:
 
 def test_real_shakespeare(real: Server) -> None:
     text = corpora.shakespeare()
-    assert len(text) == 1_115_394 and len(set(text)) == 65 and text.startswith("First Citizen:\nBefore we proceed")
+    assert len(text) == 1_115_394
+    assert len(set(text)) == 65
+    assert text.startswith("First Citizen:\nBefore we proceed")
 
 
-@pytest.mark.parametrize(("split", "sentences", "words"), [("dev", 2001, 25_147), ("test", 2077, 25_094)])
+@pytest.mark.parametrize("split, sentences, words", [("dev", 2001, 25_147), ("test", 2077, 25_094)])
 def test_real_treebank(real: Server, split: str, sentences: int, words: int) -> None:
     bank = corpora.conllu(split)
-    assert len(bank) == sentences and sum(map(len, bank)) == words
+    assert len(bank) == sentences
+    assert sum(map(len, bank)) == words
     tags = {tag for sentence in bank for _, tag in sentence}
-    assert tags == set("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split())
+    universal = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X"
+    assert tags == set(universal.split())
 
 
-@pytest.mark.parametrize(("split", "lines"), [("train", 29_000), ("val", 1014), ("test_2016_flickr", 1000)])
+@pytest.mark.parametrize(
+    "split, lines", [("train", 29_000), ("val", 1014), ("test_2016_flickr", 1000)]
+)
 def test_real_captions(real: Server, split: str, lines: int) -> None:
     english, german = corpora.multi30k(split, "en"), corpora.multi30k(split, "de")
-    assert len(english) == len(german) == lines and all(english) and all(german)
+    assert len(english) == len(german) == lines
+    assert all(english)
+    assert all(german)
 
 
 def test_real_chat(real: Server) -> None:
     pairs = corpora.chat_pairs()
-    assert len(pairs) == 11_823 and pairs[0] == ("12시 땡!", "하루가 또 가네요.")
+    assert len(pairs) == 11_823
+    assert pairs[0] == ("12시 땡!", "하루가 또 가네요.")
     assert all(question and answer for question, answer in pairs)

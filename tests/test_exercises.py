@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from solution_mutants import OutOfTime, limited, mutants
 
 from course_utils import exercises
 from course_utils.exercises import check, guess, hint, solution
 from course_utils.grading import Exercise, Raised, Wrong, exercise, record, verdict as judging
 from course_utils.grading.verdict import find, lesson, untouched, verdict
+from solution_mutants import OutOfTime, limited, mutants
 
 FOLDER = record.EXERCISES
 NUMBERS = sorted(int(path.stem.removeprefix("lesson_")) for path in FOLDER.glob("lesson_*.py"))

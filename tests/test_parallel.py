@@ -1,4 +1,7 @@
-"""Several processes compute what one computes: the script of lesson 17, started by torchrun without a network."""
+"""Several processes compute what one computes.
+
+They run the script of lesson 17, started by torchrun without a network.
+"""
 
 from __future__ import annotations
 
@@ -22,34 +25,36 @@ def test_parts_are_a_partition_of_nearly_equal_size(world: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     training.setup()
     with pytest.MonkeyPatch.context() as patch:  # no network, as for every lesson
         patch.setenv("PYTHONPATH", str(Path(__file__).parent / "no_network"))
         return parallel.launch(tmp_path_factory.mktemp("ranks"), processes=3)
 
 
-def test_three_processes_give_the_gradient_of_one(found: list[dict[str, Any]]) -> None:
+def test_three_processes_give_the_gradient_of_one(runs: list[dict[str, Any]]) -> None:
     batch = parallel.sentences(parallel.BATCH)
     one = parallel.gradients(parallel.fresh_model(), parallel.own_mean, batch)
-    assert sorted(run["sentences"] for run in found) == [10, 11, 11]
-    assert sum(run["tokens"] for run in found) == sum(len(ids) - 1 for ids in batch)
-    for run in found:
+    assert sorted(run["sentences"] for run in runs) == [10, 11, 11]
+    assert sum(run["tokens"] for run in runs) == sum(len(ids) - 1 for ids in batch)
+    for run in runs:
         compare(run["token mean"], one, tolerance=1e-6, what="gradient by")
-        compare(run["own mean"], found[0]["own mean"], tolerance=1e-7, what="gradient by")
+        compare(run["own mean"], runs[0]["own mean"], tolerance=1e-7, what="gradient by")
     with pytest.raises(AssertionError, match="differ by"):
-        compare(found[0]["own mean"], one, tolerance=1e-4)
+        compare(runs[0]["own mean"], one, tolerance=1e-4)
 
 
-def test_weights_stay_equal_and_are_those_of_one_process(found: list[dict[str, Any]]) -> None:
-    one = parallel.train_steps(parallel.fresh_model(), parallel.own_mean, parallel.sentences(parallel.BATCH))
-    for run in found:
+def test_weights_stay_equal_and_are_those_of_one_process(runs: list[dict[str, Any]]) -> None:
+    batch = parallel.sentences(parallel.BATCH)
+    one = parallel.train_steps(parallel.fresh_model(), parallel.own_mean, batch)
+    for run in runs:
         compare(run["weights"], one, tolerance=1e-6, what="weight")
         assert set(run["seconds"]) == set(parallel.TIMED_WIDTHS)
         assert all(seconds > 0 for times in run["seconds"].values() for seconds in times.values())
 
 
 def test_a_failing_process_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(parallel, "command", lambda folder, processes: [sys.executable, "-c", "raise SystemExit('no room left')"])
+    failing = [sys.executable, "-c", "raise SystemExit('no room left')"]
+    monkeypatch.setattr(parallel, "command", lambda folder, processes: failing)
     with pytest.raises(RuntimeError, match="the processes failed: no room left"):
         parallel.launch(tmp_path)

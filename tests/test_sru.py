@@ -1,4 +1,4 @@
-"""The fast SRU equals a plain loop of steps: outputs, last states, gradients; and it refuses what does not fit."""
+"""The fast SRU equals a plain loop of steps, gradients too, and refuses what does not fit."""
 
 import importlib
 import os
@@ -25,7 +25,8 @@ def plain(layer: SRU, x: Tensor, initial: Tensor | None = None) -> tuple[Tensor,
     for number in range(layer.num_layers):
         outputs = []
         for suffix in suffixes:
-            weight, v, bias = (getattr(layer, f"{kind}_l{number}{suffix}") for kind in ("weight", "v", "bias"))
+            names = (f"{kind}_l{number}{suffix}" for kind in ("weight", "v", "bias"))
+            weight, v, bias = (layer.get_parameter(name) for name in names)
             c = x.new_zeros(x.size(1), size) if initial is None else initial[len(last)]
             h: dict[int, Tensor] = {}
             for t in reversed(range(len(x))) if suffix else range(len(x)):
@@ -42,12 +43,22 @@ def plain(layer: SRU, x: Tensor, initial: Tensor | None = None) -> tuple[Tensor,
     return (x.transpose(0, 1) if layer.batch_first else x), torch.stack(last)
 
 
-def gradients(function: Any, layer: SRU, x: Tensor, initial: Tensor | None) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    output, last = function(x, initial)
+def loss(output: Tensor, last: Tensor) -> Tensor:
+    """A sum in which each number has a weight of its own, the same at each call."""
     chance = torch.Generator().manual_seed(5)
-    loss = sum((torch.randn(part.shape, generator=chance, dtype=torch.float64).to(part.dtype) * part).sum() for part in (output, last))
-    names = dict(layer.named_parameters()) | {"x": x} | ({} if initial is None else {"initial": initial})
-    return output, last, dict(zip(names, torch.autograd.grad(loss, list(names.values()))))
+    shapes = output.shape, last.shape
+    weights = (torch.randn(shape, generator=chance, dtype=torch.float64) for shape in shapes)
+    return sum((weight.to(part) * part).sum() for weight, part in zip(weights, (output, last)))
+
+
+def gradients(
+    function: Any, layer: SRU, x: Tensor, initial: Tensor | None
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    output, last = function(x, initial)
+    tensors = {**dict(layer.named_parameters()), "x": x, "initial": initial}
+    tensors = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    found = torch.autograd.grad(loss(output, last), list(tensors.values()))
+    return output, last, dict(zip(tensors, found))
 
 
 CASES = {  # (N, T, D, H), settings
@@ -61,7 +72,10 @@ CASES = {  # (N, T, D, H), settings
     "time first": ((3, 9, 5, 4), {"batch_first": False}),
     "stacked": ((3, 6, 4, 4), {"num_layers": 3}),
     "both directions": ((3, 7, 4, 4), {"bidirectional": True}),
-    "both directions, stacked, time first": ((2, 5, 3, 4), {"bidirectional": True, "num_layers": 2, "batch_first": False}),
+    "both directions, stacked, time first": (
+        (2, 5, 3, 4),
+        {"bidirectional": True, "num_layers": 2, "batch_first": False},
+    ),
     "long": ((1, 301, 4, 4), {}),
     "wide": ((35, 40, 3, 37), {"bidirectional": True}),
 }
@@ -73,9 +87,12 @@ def made(case: str, dtype: torch.dtype, given: bool) -> tuple[SRU, Tensor, Tenso
     layer = SRU(inputs, width, **settings).to(dtype)
     for parameter in layer.parameters():
         torch.nn.init.normal_(parameter, std=0.7)
-    x = torch.randn((batch, steps, inputs) if layer.batch_first else (steps, batch, inputs), dtype=dtype, requires_grad=True)
+    shape = (batch, steps, inputs) if layer.batch_first else (steps, batch, inputs)
     states = layer.num_layers * (1 + layer.bidirectional)
-    return layer, x, torch.randn(states, batch, width, dtype=dtype, requires_grad=True) if given else None
+    x = torch.randn(shape, dtype=dtype, requires_grad=True)
+    if not given:
+        return layer, x, None
+    return layer, x, torch.randn(states, batch, width, dtype=dtype, requires_grad=True)
 
 
 @pytest.fixture(params=["kernels", "steps"])
@@ -86,13 +103,15 @@ def module(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> M
     return chosen
 
 
-def test_kernels_serve_this_processor_and_steps_what_they_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    for dtype, name in [(torch.float32, "kernels"), (torch.float64, "kernels"), (torch.bfloat16, "steps")]:
-        assert sru_layer._recurrence(torch.zeros(1, dtype=dtype)).__name__ == f"course_utils.models.sru.{name}"
+def test_kernels_serve_this_processor_and_steps_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    for dtype in (torch.float32, torch.float64):
+        assert sru_layer._recurrence(torch.zeros(1, dtype=dtype)) is kernels
+    assert sru_layer._recurrence(torch.zeros(1, dtype=torch.bfloat16)) is steps
     assert sru_layer._recurrence(torch.zeros(1, device="meta")) is steps
     sru_layer._module.cache_clear()
     with monkeypatch.context() as without:
-        without.setitem(sys.modules, "course_utils.models.sru.kernels", None)  # what an import then meets is an ImportError
+        # What an import then meets is an ImportError
+        without.setitem(sys.modules, "course_utils.models.sru.kernels", None)
         assert sru_layer._recurrence(torch.zeros(1)) is steps
     sru_layer._module.cache_clear()
 
@@ -100,7 +119,9 @@ def test_kernels_serve_this_processor_and_steps_what_they_do_not(monkeypatch: py
 @pytest.mark.parametrize("given", [True, False], ids=["initial given", "initial zero"])
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("numbers", [None, 50], ids=["one block", "blocks"])
-def test_equal_to_a_plain_loop(case: str, given: bool, numbers: int | None, module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_to_a_plain_loop(
+    case: str, given: bool, numbers: int | None, module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if numbers:
         monkeypatch.setattr(sru_layer, "NUMBERS", numbers)
         monkeypatch.setattr(sru_layer, "LARGE", 0)
@@ -124,7 +145,8 @@ def test_single_precision(case: str, module: ModuleType) -> None:
             scale = max(1.0, float(theirs.abs().max()))
             torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6 * scale)
     inexact = gradients(layer, layer, x, initial)[2]
-    exact = gradients(layer.double(), layer, *(part.detach().double().requires_grad_() for part in (x, initial)))[2]  # type: ignore[union-attr]
+    x, initial = (part.detach().double().requires_grad_() for part in (x, initial))
+    exact = gradients(layer.double(), layer, x, initial)[2]
     for name, gradient in exact.items():
         assert float((inexact[name] - gradient).norm()) <= 2e-6 * float(gradient.norm()), name
 
@@ -138,18 +160,21 @@ def test_sigmoid_of_the_kernels() -> None:
     exact = np.concatenate([np.linspace(-110, 110, 100_001), np.linspace(-3, 3, 100_001)])
     for dtype, error in ((np.float32, 2e-7), (np.float64, 1e-15)):
         z = exact.astype(dtype)
-        result = np.empty_like(z)
+        result, right = np.empty_like(z), 1 / (1 + np.exp(-z.astype(np.float64)))
         fill(z, result)
-        np.testing.assert_allclose(result, 1 / (1 + np.exp(-z.astype(np.float64))), rtol=0, atol=error)
+        np.testing.assert_allclose(result, right, rtol=0, atol=error)
         middle = np.abs(z) < 80  # where the result is small, it is exact in all its digits
-        np.testing.assert_allclose(result[middle], 1 / (1 + np.exp(-z[middle].astype(np.float64))), rtol=25 * error)
+        np.testing.assert_allclose(result[middle], right[middle], rtol=25 * error)
         fill(np.array([np.nan, np.inf, -np.inf], dtype), edges := np.empty(3, dtype))
-        assert np.isnan(edges[0]) and edges[1] == 1 and 0 <= edges[2] < 1e-37
+        assert np.isnan(edges[0])
+        assert edges[1] == 1
+        assert 0 <= edges[2] < 1e-37
 
 
 def test_a_kernel_that_cannot_be_kept_on_disk_is_compiled_all_the_same() -> None:
     names: dict[str, Any] = {}
-    exec("def double(values):\n    for i in range(len(values)):\n        values[i] *= 2", names)  # from no file
+    lines = ["def double(values):", "    for i in range(len(values)):", "        values[i] *= 2"]
+    exec("\n".join(lines), names)  # from no file
     with pytest.raises(RuntimeError, match="cannot cache"):
         numba.njit(cache=True)(names["double"])
     kernels.compiled(names["double"])(values := np.arange(3.0))
@@ -173,18 +198,25 @@ def test_any_number_of_threads_gives_the_same(case: str, threads: int) -> None:
 
 @pytest.mark.parametrize("without", ["", "OpenMP", "more than one thread"])
 def test_threads_are_pytorchs_own_as_far_as_it_has_any(without: str, tmp_path: Path) -> None:
-    code = (
-        "import sys, torch; from course_utils.models.sru import SRU, kernels; torch.set_num_threads(3); torch.manual_seed(0)\n"
-        "if sys.argv[1]: torch.__file__ = sys.argv[1]\n"
-        "layer, x = SRU(5, 5), torch.ones(4, 3, 5); layer(x)[0].sum().backward()\n"
-        "print(float(layer.bias_l0.grad.double().sum()), kernels._openmp() is None)"
-    )
-    limit = {"OMP_THREAD_LIMIT": "1"} if without == "more than one thread" else {}  # the team is smaller than what was asked for
+    code = """
+import sys, torch
+from course_utils.models.sru import SRU, kernels
+torch.set_num_threads(3)
+torch.manual_seed(0)
+if sys.argv[1]:
+    torch.__file__ = sys.argv[1]
+layer, x = SRU(5, 5), torch.ones(4, 3, 5)
+layer(x)[0].sum().backward()
+print(float(layer.bias_l0.grad.double().sum()), kernels._openmp() is None)
+"""
+    # The team is smaller than what was asked for
+    limit = {"OMP_THREAD_LIMIT": "1"} if without == "more than one thread" else {}
     other = str(tmp_path / "torch" / "__init__.py") if without == "OpenMP" else ""
-    printed = [
-        subprocess.run([sys.executable, "-c", code, where], check=True, capture_output=True, text=True, env=os.environ | some).stdout.split()
-        for where, some in (("", {}), (other, limit))
-    ]
+    printed = []
+    for where, changed in (("", {}), (other, limit)):
+        command, environment = [sys.executable, "-c", code, where], os.environ | changed
+        ran = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+        printed.append(ran.stdout.split())
     assert float(printed[0][0]) == pytest.approx(float(printed[1][0]), abs=1e-5)
     assert without != "OpenMP" or printed[1][1] == "True"
 
@@ -202,7 +234,7 @@ def test_what_is_not_a_number_stays_so(where: str, module: ModuleType) -> None:
     tensors = dict(layer.named_parameters()) | {"x": x, "initial": initial}
     with torch.no_grad():
         tensors[where].flatten()[0] = torch.nan  # type: ignore[union-attr]
-    output, last = layer(x, initial)
+    output, _ = layer(x, initial)
     assert output.isnan().any()
     output.sum().backward()
     assert layer.get_parameter("weight_l0").grad.isnan().any()  # type: ignore[union-attr]
@@ -220,21 +252,19 @@ def test_both_libraries_for_the_products(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("case", ["D != H", "both directions", "no highway"])
 def test_gradcheck(case: str, module: ModuleType) -> None:
     layer, x, initial = made(case, torch.float64, True)
-    x, initial = x[:2, :4].detach().requires_grad_(), initial[:, :2].detach().requires_grad_()  # type: ignore[index]
+    x, initial = (part.detach().requires_grad_() for part in (x[:2, :4], initial[:, :2]))
     assert torch.autograd.gradcheck(lambda a, b, *_: layer(a, b), (x, initial, *layer.parameters()))
 
 
 @pytest.mark.parametrize("needed", ["x", "initial", "weight_l0", "v_l0", "bias_l0"])
 def test_one_gradient_alone(needed: str, module: ModuleType) -> None:
     layer, x, initial = made("D != H", torch.float64, True)
-    every = gradients(layer, layer, x, initial)[2][needed]
+    expected = gradients(layer, layer, x, initial)[2][needed]
     tensors = dict(layer.named_parameters()) | {"x": x, "initial": initial}
     for name, tensor in tensors.items():
         tensor.requires_grad_(name == needed)
-    output, last = layer(x, initial)
-    chance = torch.Generator().manual_seed(5)
-    loss = sum((torch.randn(part.shape, generator=chance, dtype=torch.float64).to(part.dtype) * part).sum() for part in (output, last))
-    torch.testing.assert_close(torch.autograd.grad(loss, tensors[needed])[0], every)
+    (alone,) = torch.autograd.grad(loss(*layer(x, initial)), tensors[needed])
+    torch.testing.assert_close(alone, expected)
 
 
 def test_twice_in_one_graph_and_backward_twice(module: ModuleType) -> None:
@@ -253,9 +283,10 @@ def test_twice_in_one_graph_and_backward_twice(module: ModuleType) -> None:
 def test_input_and_state_are_left_as_they_were(module: ModuleType) -> None:
     layer, x, initial = made("time first", torch.float32, True)
     x = torch.randn(9, 3, 5)
-    before, state = x.clone(), initial.detach().clone()  # type: ignore[union-attr]
+    before, state = x.clone(), initial.detach().clone()
     layer(x, initial)[0].sum().backward()
-    assert torch.equal(x, before) and torch.equal(initial, state)  # type: ignore[arg-type]
+    assert torch.equal(x, before)
+    assert torch.equal(initial, state)
 
 
 def test_dropout_between_layers_in_training_only() -> None:
@@ -270,7 +301,8 @@ def test_dropout_between_layers_in_training_only() -> None:
 def test_scaled_start_keeps_the_size_of_activations_in_a_deep_stack() -> None:
     torch.manual_seed(0)
     x = torch.randn(16, 30, 64)
-    sizes = {rescale: float(SRU(64, 64, 10, rescale=rescale)(x)[0].detach().std()) for rescale in (True, False)}
+    layers = {rescale: SRU(64, 64, 10, rescale=rescale) for rescale in (True, False)}
+    sizes = {rescale: layer(x)[0].std().item() for rescale, layer in layers.items()}
     assert sizes[False] < 0.3 < 0.5 < sizes[True] < 2
 
 
@@ -281,16 +313,19 @@ def test_state_dict_and_device_conversion() -> None:
     assert torch.equal(layer(x)[0], other(x)[0])
 
 
+FITS = torch.zeros(2, 5, 4)
+
+
 @pytest.mark.parametrize(
-    ("make", "message"),
+    "make, message",
     [
         (lambda: SRU(4, 3)(torch.zeros(5, 4)), r"\(5, 4\); expected \(N, T, 4\)"),
         (lambda: SRU(4, 3)(torch.zeros(2, 5, 3)), r"\(2, 5, 3\); expected \(N, T, 4\)"),
         (lambda: SRU(4, 3, batch_first=False)(torch.zeros(2, 5, 3)), r"expected \(T, N, 4\)"),
         (lambda: SRU(4, 3)(torch.zeros(2, 0, 4)), "N and T at least 1"),
         (lambda: SRU(4, 3)(torch.zeros(2, 5, 4, dtype=torch.float64)), "float64"),
-        (lambda: SRU(4, 3)(torch.zeros(2, 5, 4), torch.zeros(1, 3, 3)), r"\(1, 3, 3\).*expected \(1, 2, 3\)"),
-        (lambda: SRU(4, 3, 2, True)(torch.zeros(2, 5, 4), torch.zeros(2, 2, 3)), r"expected \(4, 2, 3\)"),
+        (lambda: SRU(4, 3)(FITS, torch.zeros(1, 3, 3)), r"\(1, 3, 3\).*expected \(1, 2, 3\)"),
+        (lambda: SRU(4, 3, 2, True)(FITS, torch.zeros(2, 2, 3)), r"expected \(4, 2, 3\)"),
         (lambda: SRU(4, 0), "at least 1"),
         (lambda: SRU(4, 3, dropout=1.0), "dropout is 1.0"),
     ],

@@ -1,5 +1,8 @@
-"""The SRU's Triton kernels, run by Triton's interpreter where there is no GPU. tests/conftest.py leaves this file out
-where Triton is not installed: it comes with PyTorch's builds for GPUs, or by `pip install triton` on Linux."""
+"""The SRU's Triton kernels, run by Triton's interpreter where there is no GPU.
+
+tests/conftest.py leaves this file out where Triton is not installed: it comes with PyTorch's builds
+for GPUs, or by `pip install triton` on Linux.
+"""
 
 import os
 from types import ModuleType
@@ -13,11 +16,7 @@ if not GPU:
 
 from test_sru import CASES, gradients, made, plain  # noqa: E402
 
-from course_utils.models.sru import (  # noqa: E402
-    SRU,  # noqa: E402
-    layer as sru_layer,
-    triton,
-)
+from course_utils.models.sru import SRU, layer as sru_layer, triton  # noqa: E402
 
 DEVICE = "cuda" if GPU else "cpu"
 
@@ -30,31 +29,39 @@ def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return triton
 
 
+def leaf(part: torch.Tensor | None, dtype: torch.dtype) -> torch.Tensor | None:
+    return None if part is None else part.detach().to(DEVICE, dtype).requires_grad_()
+
+
 @pytest.mark.parametrize(
-    ("dtype", "given"), [(torch.float64, True), (torch.float64, False), (torch.float32, True)], ids=["double", "initial zero", "single"]
+    "dtype, given",
+    [(torch.float64, True), (torch.float64, False), (torch.float32, True)],
+    ids=["double", "initial zero", "single"],
 )
 @pytest.mark.parametrize("case", sorted(set(CASES) - {"long"}))  # which takes the interpreter long
 def test_equal_to_a_plain_loop(case: str, dtype: torch.dtype, given: bool) -> None:
     layer, x, initial = made(case, dtype, given)
-    layer = layer.to(DEVICE)
-    x, initial = (None if part is None else part.detach().to(DEVICE).requires_grad_() for part in (x, initial))
+    layer, x, initial = layer.to(DEVICE), leaf(x, dtype), leaf(initial, dtype)
     ours = gradients(layer, layer, x, initial)
-    exact = layer.double(), *(None if part is None else part.detach().double().requires_grad_() for part in (x, initial))
-    theirs = gradients(lambda *values: plain(layer, *values), *exact)
+    x, initial = leaf(x, torch.float64), leaf(initial, torch.float64)
+    theirs = gradients(lambda *values: plain(layer, *values), layer.double(), x, initial)
     single = dtype == torch.float32
     for a, b in zip(ours[:2], theirs[:2]):
         scale = max(1.0, float(b.detach().abs().max()))
         torch.testing.assert_close(a.double(), b, rtol=0, atol=1e-6 * scale if single else 1e-12)
+    tolerance = 2e-6 if single else 1e-10
     for name, gradient in theirs[2].items():
-        assert float((ours[2][name] - gradient).norm()) <= (2e-6 if single else 1e-10) * float(gradient.norm()), name
+        assert float((ours[2][name] - gradient).norm()) <= tolerance * float(gradient.norm()), name
 
 
 @pytest.mark.parametrize("width", [64, 65, 130])
 def test_several_blocks_of_units(width: int) -> None:
     torch.manual_seed(0)
-    layer, x = SRU(width, width, bidirectional=True).double().to(DEVICE), torch.randn(2, 5, width, dtype=torch.float64, device=DEVICE)
+    layer = SRU(width, width, bidirectional=True).double().to(DEVICE)
+    x = torch.randn(2, 5, width, dtype=torch.float64, device=DEVICE)
     ours, theirs = layer(x), plain(layer, x)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+    losses = [(output**2).sum() for output, _ in (ours, theirs)]
     torch.testing.assert_close(
-        torch.autograd.grad((ours[0] ** 2).sum(), list(layer.parameters())), torch.autograd.grad((theirs[0] ** 2).sum(), list(layer.parameters()))
+        *(torch.autograd.grad(loss, [*layer.parameters()]) for loss in losses)
     )

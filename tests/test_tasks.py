@@ -44,7 +44,9 @@ def test_adder_reads_the_last_state() -> None:
 
     model = adding.Adder(lambda D, H: Same(), hidden=2)
     x, y = adding.data(6, 5, np.random.default_rng(0))
-    assert x.dtype == y.dtype == torch.float32 and x.shape == (6, 5, 2) and y.shape == (6,)
+    assert x.dtype == y.dtype == torch.float32
+    assert x.shape == (6, 5, 2)
+    assert y.shape == (6,)
     assert torch.allclose(model(x), model.head(x[:, -1])[:, 0])
     assert torch.isclose(adding.squared_error(model, (x, y)), ((model(x) - y) ** 2).mean())
 
@@ -71,16 +73,19 @@ def test_longest_solved_stops_at_the_first_failure() -> None:
 @pytest.mark.parametrize("name", grammar.LANGUAGES)
 def test_language_has_a_closed_vocabulary(name: str) -> None:
     data = language_model.data(name)
-    assert len(data.train) == language_model.TRAIN and len(data.test) == language_model.TEST
-    assert all(ids[0] == text.SOS and ids[-1] == text.EOS and text.UNK not in ids for ids in data.test)
+    assert len(data.train) == language_model.TRAIN
+    assert len(data.test) == language_model.TEST
+    assert all(ids[0] == text.SOS and ids[-1] == text.EOS for ids in data.test)
+    assert not any(text.UNK in ids for ids in data.test)
     assert 15 < data.floor < 35
 
 
 def test_language_models_loss_is_the_mean_of_its_tokens() -> None:
-    model, some = language_model.LanguageModel(9, 4), [[2, 5, 6, 3], [2, 7, 3]]
-    nats = language_model.token_nats(model, some)
+    model, sequences = language_model.LanguageModel(9, 4), [[2, 5, 6, 3], [2, 7, 3]]
+    nats = language_model.token_nats(model, sequences)
     assert [len(row) for row in nats] == [3, 2]
-    assert float(language_model.next_token_loss(model, (some,)).detach()) == pytest.approx(np.concatenate(nats).mean(), rel=1e-5)
+    loss = language_model.next_token_loss(model, (sequences,)).item()
+    assert loss == pytest.approx(np.concatenate(nats).mean(), rel=1e-5)
     assert model.head.weight is model.embed.weight
     assert language_model.LanguageModel(9, 4, tied=False).head.weight is not model.embed.weight
 
@@ -107,16 +112,19 @@ def test_agreement_counts_what_a_known_model_prefers() -> None:
 def test_wrong_forms_are_wrong() -> None:
     for clause in language_model.agreement_clauses(grammar.sample(60, 1)):
         assert grammar.derivations(clause.words) == 1
-        assert not grammar.derivations((*clause.words[: clause.verb], clause.wrong, *clause.words[clause.verb + 1 :]))
+        words = [*clause.words]
+        words[clause.verb] = clause.wrong
+        assert not grammar.derivations(words)
 
 
 def row(**changed: object) -> results.Run:
-    return results.Run(**{"task": "adding", "model": "RNN", "seed": 0, "values": {"5": 0.1}, "parameters": 3, "seconds": 1.0, **changed})  # type: ignore[arg-type]
+    return results.Run("adding", "RNN", 0, {"5": 0.1}, 3, 1.0)._replace(**changed)
 
 
 def test_results_come_back_by_model_and_seed(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
-    measure.save([row(seed=1, values={"5": 0.2}), row(), row(model="GRU"), row(task="language")], path)
+    second = row(seed=1, values={"5": 0.2})
+    measure.save([second, row(), row(model="GRU"), row(task="language")], path)
     assert results.values("adding", "RNN", "5", path) == [0.1, 0.2]
     assert list(results.load("adding", path)) == ["GRU", "RNN"]
     with pytest.raises(ValueError, match="no '7' of model 'RNN'"):
@@ -127,14 +135,16 @@ def test_results_come_back_by_model_and_seed(tmp_path: Path) -> None:
 
 def test_missing_or_damaged_results_say_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
-    with pytest.raises(FileNotFoundError, match="course.py results"):
+    with pytest.raises(FileNotFoundError, match=r"course\.py results"):
         results.load("adding", path)
     path.write_text('{"runs": [{"task"', encoding="utf-8")
     with pytest.raises(ValueError, match="damaged"):
         results.load("adding", path)
 
 
-def test_a_broken_off_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_off_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     path, asked = tmp_path / "results.json", []
 
     def fake(model: str, seed: int) -> tuple[dict[str, float], nn.Module]:
@@ -151,11 +161,15 @@ def test_a_broken_off_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         measure.main([], path)
     assert len(json.loads(path.read_text())["runs"]) == 2
     assert measure.main([], path) == 0
-    assert [run.seed for run in results.load("toy", path)["B"]] == [0, 1] and len(asked) == 5
+    assert [run.seed for run in results.load("toy", path)["B"]] == [0, 1]
+    assert len(asked) == 5
     assert results.values("toy", "A", "score", path) == [0.3333] * 2
-    assert measure.main([], path) == 0 and len(asked) == 5
-    assert measure.main(["--again", "toy"], path) == 0 and len(asked) == 9
-    assert measure.main(["nothing"], path) == 2 and "toy" in capsys.readouterr().err
+    assert measure.main([], path) == 0
+    assert len(asked) == 5
+    assert measure.main(["--again", "toy"], path) == 0
+    assert len(asked) == 9
+    assert measure.main(["nothing"], path) == 2
+    assert "toy" in capsys.readouterr().err
 
 
 def test_the_stored_file_is_whole() -> None:
@@ -166,11 +180,13 @@ def test_the_stored_file_is_whole() -> None:
 
 
 def test_labelled_data_shares_its_test_and_never_its_training() -> None:
-    some, other = sentiment.data(100, 0), sentiment.data(50, 1)
-    assert some.test == other.test and len(some.test) == labelling.TEST
-    assert some.train[:10] == sentiment.data(10, 0).train and some.train[:50] != other.train
-    assert [pair.sentiment + 1 for pair in some.train_pairs] == some.train_labels
-    held_out = {pair.english for pair in some.test_pairs}
+    data, other = sentiment.data(100, 0), sentiment.data(50, 1)
+    assert data.test == other.test
+    assert len(data.test) == labelling.TEST
+    assert data.train[:10] == sentiment.data(10, 0).train
+    assert data.train[:50] != other.train
+    assert [pair.sentiment + 1 for pair in data.train_pairs] == data.train_labels
+    held_out = {pair.english for pair in data.test_pairs}
     assert not held_out & {pair.english for pair in sentiment.data(labelling.MOST, 2).train_pairs}
     with pytest.raises(ValueError, match="n is 1 to 5000 and seed 0 to 2; got n=6000"):
         sentiment.data(6000)
@@ -186,7 +202,8 @@ def test_every_word_has_a_tag(language: str) -> None:
 
 
 def test_reversing_within_the_real_length() -> None:
-    x, mask = torch.arange(1.0, 9).reshape(2, 4, 1), torch.tensor([[True] * 4, [True, True, False, False]])
+    x = torch.arange(1.0, 9).reshape(2, 4, 1)
+    mask = torch.tensor([[True] * 4, [True, True, False, False]])
     turned = labelling.reverse_steps(x, mask)
     assert turned[:, :, 0].tolist() == [[4, 3, 2, 1], [6, 5, 7, 8]]
     assert torch.equal(labelling.reverse_steps(turned, mask), x)
@@ -206,17 +223,23 @@ def test_padding_changes_no_score_of_a_labeller(name: str, each_word: bool) -> N
             assert torch.allclose(scores[: len(row)] if each_word else scores, alone, atol=1e-6)
 
 
-def test_a_labeller_learns_from_few_labels_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_labeller_learns_from_few_labels_and_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(labelling, "PLAN", ((40, 1.5e-2),))
     data = tagging.data(100)
     first, second = (labelling.accuracy(labelling.train(data), data) for _ in range(2))
     assert first == second > 70
-    assert labelling.predict(labelling.Labeller(len(data.words), 3), data.test).shape == (labelling.TEST,)
+    predicted = labelling.predict(labelling.Labeller(len(data.words), 3), data.test)
+    assert predicted.shape == (labelling.TEST,)
 
 
-def test_the_transformers_have_the_size_of_the_others_and_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    size = lambda model: sum(weight.numel() for weight in model.parameters())  # noqa: E731
-    assert 0.8 < size(dates.new_model("Transformer")) / size(dates.new_model("attention, additive")) < 1.2
+def size(model: nn.Module) -> int:
+    return sum(weight.numel() for weight in model.parameters())
+
+
+def test_the_transformers_are_as_large_as_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And each trains at the rate that it needs."""
+    transformer, other = map(dates.new_model, ("Transformer", "attention, additive"))
+    assert 0.8 < size(transformer) / size(other) < 1.2
     asked = {}
 
     def remember(model: Any, *_: Any, rate: float, **__: Any) -> None:
@@ -226,6 +249,8 @@ def test_the_transformers_have_the_size_of_the_others_and_a_rate(monkeypatch: py
     monkeypatch.setattr(sums, "train_in_one_cycle", remember)
     monkeypatch.setattr(sums, "data", lambda: small)
     models = [sums.train(name, 0)[0] for name in ("both", "Transformer")]
-    assert 0.8 < size(models[0]) / size(models[1]) < 1.2 and set(asked.values()) == {sums.RATE}
+    assert 0.8 < size(models[0]) / size(models[1]) < 1.2
+    assert set(asked.values()) == {sums.RATE}
     lower, _ = sums.train("Transformer, lower rate", 0)
-    assert asked[size(lower)] == sums.RATE / 3 and type(lower) is type(models[1])
+    assert asked[size(lower)] == sums.RATE / 3
+    assert type(lower) is type(models[1])

@@ -8,7 +8,11 @@ from hypothesis import given, strategies as st
 
 from course_utils.text import EOS, PAD, SOS, SPECIALS, UNK, Vocabulary, batches, pad
 
-TOKENS = st.lists(st.text(min_size=1, max_size=6).filter(lambda token: token not in SPECIALS), unique=True, max_size=30)
+TOKENS = st.lists(
+    st.text(min_size=1, max_size=6).filter(lambda token: token not in SPECIALS),
+    unique=True,
+    max_size=30,
+)
 SEQUENCES = st.lists(st.lists(st.integers(4, 50), min_size=1, max_size=12), min_size=1, max_size=20)
 
 
@@ -24,7 +28,9 @@ def test_decode_undoes_encode(tokens: list[str], data: st.DataObject) -> None:
 def test_special_tokens_come_first() -> None:
     words = Vocabulary(["가", "나"])
     assert [words.id(token) for token in SPECIALS] == [PAD, UNK, SOS, EOS] == [0, 1, 2, 3]
-    assert len(words) == 6 and "가" in words and "다" not in words
+    assert len(words) == 6
+    assert "가" in words
+    assert "다" not in words
 
 
 def test_frequent_tokens_come_first_and_ties_by_alphabet() -> None:
@@ -44,22 +50,25 @@ def test_decode_stops_at_the_end_and_keeps_unknown() -> None:
 def test_unknown_tokens_are_explained() -> None:
     words = Vocabulary(["dogs", "cat"])
     assert words.encode(["bird"]) == [UNK]
-    with pytest.raises(KeyError, match="similar: .*dogs"):
+    with pytest.raises(KeyError, match=r"similar: .*dogs"):
         words.encode(["dog"], strict=True)
     with pytest.raises(IndexError, match="from 0 to 5"):
         words.token(6)
     with pytest.raises(IndexError, match="id -1"):
         words.decode([-1])
-    with pytest.raises(ValueError, match="each token may stand once.*dogs"):
+    with pytest.raises(ValueError, match=r"each token may stand once.*dogs"):
         Vocabulary(["dogs", "dogs"])
 
 
 @given(SEQUENCES, st.integers(0, 5))
-def test_padding_keeps_every_token_and_the_mask_counts_them(sequences: list[list[int]], extra: int) -> None:
+def test_padding_keeps_every_token_and_the_mask_counts_them(
+    sequences: list[list[int]], extra: int
+) -> None:
     width = max(map(len, sequences)) + extra
     ids, mask = pad(sequences, width)
     assert ids.shape == mask.shape == (len(sequences), width)
-    assert ids.dtype == np.int64 and mask.dtype == np.bool_
+    assert ids.dtype == np.int64
+    assert mask.dtype == np.bool_
     assert [row[keep].tolist() for row, keep in zip(ids, mask)] == sequences
     assert (ids[~mask] == PAD).all()
     assert (np.diff(mask.astype(int), axis=1) <= 0).all()  # real tokens first
@@ -74,8 +83,16 @@ def test_padding_explains_bad_input() -> None:
         pad([[4, 5, 6]], 2)
 
 
-@given(st.lists(st.integers(1, 30), max_size=60), st.integers(1, 9), st.booleans(), st.booleans(), st.integers(0, 99))
-def test_batching_loses_no_row_and_doubles_none(sizes: list[int], size: int, shuffle: bool, sort: bool, seed: int) -> None:
+@given(
+    st.lists(st.integers(1, 30), max_size=60),
+    st.integers(1, 9),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 99),
+)
+def test_batching_loses_no_row_and_doubles_none(
+    sizes: list[int], size: int, shuffle: bool, sort: bool, seed: int
+) -> None:
     rng = np.random.default_rng(seed) if shuffle else None
     rows, numbers = [f"row {i}" for i in range(len(sizes))], np.arange(len(sizes))
     cut = list(batches(rows, numbers, size=size, rng=rng, lengths=sizes if sort else None))
@@ -88,13 +105,15 @@ def test_batching_loses_no_row_and_doubles_none(sizes: list[int], size: int, shu
 
 def test_batches_by_length_hold_similar_lengths() -> None:
     sizes = list(np.random.default_rng(0).integers(1, 40, 500))
-    parts = [[sizes[i] for i in part] for (part,) in batches(np.arange(500), size=20, rng=np.random.default_rng(1), lengths=sizes)]
+    cut = batches(np.arange(500), size=20, rng=np.random.default_rng(1), lengths=sizes)
+    parts = [[sizes[i] for i in part] for (part,) in cut]
     assert max(max(part) - min(part) for part in parts) <= 6
-    assert [part[0] for part in parts] != sorted(part[0] for part in parts)  # the batches' order is shuffled
+    first = [part[0] for part in parts]
+    assert first != sorted(first)  # the batches' order is shuffled
 
 
 def test_batches_explain_bad_input() -> None:
-    with pytest.raises(ValueError, match="one length; got .2, 3."):
+    with pytest.raises(ValueError, match=r"one length; got \[2, 3\]"):
         list(batches([1, 2], [1, 2, 3], size=1))
     with pytest.raises(ValueError, match="one length"):
         list(batches([1, 2], size=1, lengths=[1]))

@@ -29,12 +29,18 @@ def squared(model: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) ->
 
 def test_training_learns_and_tells_what_happened() -> None:
     model, data = regression()
-    history = train(model, lambda: data, squared, epochs=60, lr=0.05, evaluate=lambda m: float(m.training))
+
+    def mode(model: torch.nn.Module) -> float:
+        return float(model.training)
+
+    history = train(model, lambda: data, squared, epochs=60, lr=0.05, evaluate=mode)
     assert history.loss[-1] < 0.01 * history.loss[0]
-    assert len(history.loss) == 60 and len(history.gradient_norm) == 60 * 4
+    assert len(history.loss) == 60
+    assert len(history.gradient_norm) == 60 * 4
     assert history.metric == [0.0] * 60, "evaluation runs in evaluation mode"
     assert history.seconds > 0
-    assert repr(history) == "History(60 epochs, 240 steps)", "no seconds: a stored output must be the same on every machine"
+    # No seconds: a stored output must be the same on every machine
+    assert repr(history) == "History(60 epochs, 240 steps)"
 
 
 def test_clipping_bounds_the_step_and_the_history_tells_the_norm_before() -> None:
@@ -42,7 +48,7 @@ def test_clipping_bounds_the_step_and_the_history_tells_the_norm_before() -> Non
     before = [p.detach().clone() for p in model.parameters()]
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     history = train(model, lambda: data[:1], squared, epochs=1, optimizer=optimizer, clip=0.01)
-    moved = torch.sqrt(sum(((p - b) ** 2).sum() for p, b in zip(model.parameters(), before)))  # type: ignore[arg-type]
+    moved = torch.cat([(p - b).ravel() for p, b in zip(model.parameters(), before)]).norm()
     assert history.gradient_norm[0] > 0.1
     assert float(moved.detach()) == pytest.approx(0.01, rel=1e-3)
 
@@ -55,7 +61,8 @@ def test_its_adam_is_pytorchs() -> None:
         optimizer = None if own else torch.optim.Adam(model.parameters(), lr=0.03)
         train(model, lambda: data, squared, epochs=50, lr=0.03, optimizer=optimizer)
         ends.append([p.detach() for p in model.parameters()])
-    assert len(ends[0]) == 4 and all(torch.equal(a, b) for a, b in zip(*ends))
+    assert len(ends[0]) == 4
+    assert all(torch.equal(a, b) for a, b in zip(*ends))
 
 
 def test_its_fused_adam_is_the_same_up_to_rounding() -> None:
@@ -70,18 +77,23 @@ def test_its_fused_adam_is_the_same_up_to_rounding() -> None:
 
 
 def test_training_does_without_pytorchs_compiler() -> None:
-    code = (
-        "import sys, torch; from course_utils.training import train; m = torch.nn.Linear(1, 1);"
-        "train(m, lambda: [torch.ones(1, 1)], lambda m, x: m(x).sum(), epochs=1); sys.exit('torch._dynamo' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0, "70 MB that no lesson needs"
+    code = """
+import sys, torch
+from course_utils.training import train
+model = torch.nn.Linear(1, 1)
+train(model, lambda: [torch.ones(1, 1)], lambda model, x: model(x).sum(), epochs=1)
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    ran = subprocess.run([sys.executable, "-c", code])
+    assert ran.returncode == 0, "70 MB that no lesson needs"
 
 
 def test_a_number_that_is_none_stops_the_run_before_it_spoils_the_weights() -> None:
     model, data = regression()
     x = data[1][0].clone()
     x[0, 0] = float("nan")
-    with pytest.raises(FloatingPointError, match=r"step 1 \(epoch 0\): loss nan, gradient norm nan"):
+    place = r"step 1 \(epoch 0\): loss nan, gradient norm nan"
+    with pytest.raises(FloatingPointError, match=place):
         train(model, lambda: [data[0], (x, data[1][1])], squared, epochs=1)
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
@@ -106,7 +118,7 @@ def test_setup_fixes_every_source_of_chance() -> None:
 @pytest.mark.parametrize("asked", ["0", "-1", "two", "1.5"])
 def test_a_bad_number_of_threads_is_explained(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COURSE_THREADS", asked)
-    with pytest.raises(ValueError, match="COURSE_THREADS .* whole number of at least 1"):
+    with pytest.raises(ValueError, match=r"COURSE_THREADS .* whole number of at least 1"):
         threads()
 
 
@@ -117,7 +129,9 @@ def test_threads_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
     assert 1 <= threads() <= 2
 
 
-def test_progress_gives_the_items_and_prints_nothing_to_a_machine(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_gives_the_items_and_prints_nothing_to_a_machine(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(training, "watched", lambda: False)
     assert list(progress_bar(range(5), "counting")) == [0, 1, 2, 3, 4]
     captured = capsys.readouterr()
@@ -132,15 +146,19 @@ def test_a_person_at_a_terminal_is_noticed(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_importing_the_package_is_light() -> None:
     """No lesson that does without PyTorch or Matplotlib pays for it."""
-    rooms = "datasets, grammar, text, training, metrics, expect, proofs, plots, explorers, exercises"
-    code = f"import sys; from course_utils import {rooms}; print([m for m in ('torch', 'matplotlib', 'ipywidgets', 'sklearn', 'babel', 'pooch', 'pandas') if m in sys.modules])"
+    door = "text, training, metrics, expect, proofs, plots, explorers, exercises"
+    late = {"torch", "matplotlib", "ipywidgets", "sklearn", "babel", "pooch", "pandas"}
+    code = f"import sys; from course_utils import datasets, grammar, {door}; "
+    code += f"print(sorted({late} & set(sys.modules)))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
 
 
 def test_setup_without_the_framework_does_not_import_it() -> None:
-    code = "import sys; from course_utils.training import setup; setup(framework=False); print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+    code = "import sys; from course_utils.training import setup; setup(framework=False); "
+    code += "print('torch' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"
 
 
 def test_the_generator_is_numpys() -> None:
@@ -159,10 +177,16 @@ def test_the_rate_goes_up_and_down_once(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(kind, "step", noted)
     model = nn.Linear(1, 1)
     data = [np.float32(k) for k in range(20)]
-    history = train_in_one_cycle(
-        model, (data,), lambda model, batch: model(torch.tensor(batch[0])[:, None]).square().mean(), seed=0, size=2, epochs=10, rate=0.1
-    )
-    assert len(rates) == 100 and len(history.loss) == 10
+
+    def loss(model: nn.Module, batch: tuple[list[np.float32]]) -> torch.Tensor:
+        return model(torch.tensor(batch[0])[:, None]).square().mean()
+
+    history = train_in_one_cycle(model, (data,), loss, seed=0, size=2, epochs=10, rate=0.1)
+    assert len(rates) == 100
+    assert len(history.loss) == 10
     top = int(np.argmax(rates))
-    assert rates[top] == pytest.approx(0.1, rel=1e-2) and abs(top - 20) <= 1 and rates[-1] < 1e-3
-    assert (np.diff(rates[: top + 1]) > 0).all() and (np.diff(rates[top:]) < 0).all()
+    assert rates[top] == pytest.approx(0.1, rel=1e-2)
+    assert abs(top - 20) <= 1
+    assert rates[-1] < 1e-3
+    assert (np.diff(rates[: top + 1]) > 0).all()
+    assert (np.diff(rates[top:]) < 0).all()

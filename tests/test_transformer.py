@@ -1,4 +1,4 @@
-"""The Transformer with a cache: equal to the framework's layers, causal, the same in one call or many, and clear errors."""
+"""The Transformer with a cache: equal to the framework's layers, and the same in many calls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def test_positions_by_their_formula() -> None:
     table = transformer.positions(7, 6)
     for place, column in ((0, 0), (1, 1), (5, 4), (6, 3)):
         angle = torch.tensor(place / 10_000 ** (column // 2 * 2 / 6))
-        assert torch.isclose(table[place, column], angle.cos() if column % 2 else angle.sin(), atol=1e-6)
+        number = angle.cos() if column % 2 else angle.sin()
+        assert torch.isclose(table[place, column], number, atol=1e-6)
     assert transformer.positions(2, 5).shape == (2, 5)
 
 
@@ -36,17 +37,21 @@ def test_the_translator_equals_the_frameworks_layers(grad: bool) -> None:
     model = translator().train(grad)
     with torch.set_grad_enabled(grad):
         logits, _ = model.decode(*model.encode(SOURCE), WORDS)
-        padding, x, y = SOURCE == text.PAD, model.source(SOURCE) + model.table[:4], model.target(WORDS) + model.table[:5]
+        x, y = model.source(SOURCE) + model.table[:4], model.target(WORDS) + model.table[:5]
+        padding = SOURCE == text.PAD
         for layer in model.encoder:
             x = layer(x, src_key_padding_mask=padding)
         later = nn.Transformer.generate_square_subsequent_mask(5, dtype=torch.float64)
+        added = padding.double().masked_fill(padding, -torch.inf)
+        memory = model.encoder_norm(x)
         for layer in model.decoder:
-            y = layer(y, model.encoder_norm(x), tgt_mask=later, memory_key_padding_mask=padding.double().masked_fill(padding, -torch.inf))
+            y = layer(y, memory, tgt_mask=later, memory_key_padding_mask=added)
         theirs = model.head(model.decoder_norm(y))
     assert torch.allclose(logits, theirs, atol=1e-12)
     if grad:
-        ours_and_theirs = [torch.autograd.grad(out.sin().sum(), list(model.parameters()), retain_graph=True) for out in (logits, theirs)]
-        assert all(torch.allclose(a, b, atol=1e-10) for a, b in zip(*ours_and_theirs, strict=True))
+        weights, losses = list(model.parameters()), [out.sin().sum() for out in (logits, theirs)]
+        both = [torch.autograd.grad(loss, weights, retain_graph=True) for loss in losses]
+        assert all(torch.allclose(a, b, atol=1e-10) for a, b in zip(*both, strict=True))
 
 
 @pytest.mark.parametrize("cuts", [(1, 1, 1, 1, 1), (2, 3), (1, 4)])
@@ -58,7 +63,8 @@ def test_one_word_at_a_time_gives_the_same_logits(cuts: tuple[int, ...]) -> None
     for words in WORDS.split(list(cuts), dim=1):
         logits, state = model.decode(memory, state, words)
         parts.append(logits)
-    assert torch.allclose(torch.cat(parts, dim=1), whole, atol=1e-12) and torch.allclose(state, cache, atol=1e-12)
+    assert torch.allclose(torch.cat(parts, dim=1), whole, atol=1e-12)
+    assert torch.allclose(state, cache, atol=1e-12)
     assert cache.shape == (2, 2, 5, 24)
 
 
@@ -90,7 +96,11 @@ def test_the_embeddings_spread() -> None:
 
 def test_the_rate_of_a_transformer_is_its_own_unless_given(monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
-    monkeypatch.setattr(translation, "train_in_one_cycle", lambda *_, rate, **__: rates.append(rate))
+
+    def note(*_: Any, rate: float, **__: Any) -> None:
+        rates.append(rate)
+
+    monkeypatch.setattr(translation, "train_in_one_cycle", note)
     for name, rate in (("seq2seq", None), ("Transformer", None), ("Transformer", 0.001)):
         translation.train(translation.MODELS[name](), 0, rate=rate)
     assert rates == [translation.RATE, translation.TRANSFORMER_RATE, 0.001]
@@ -102,17 +112,22 @@ def test_the_causal_layer_sees_no_later_step_and_goes_on_where_it_stopped() -> N
     x = torch.randn(2, 6, 3, dtype=torch.float64, requires_grad=True)
     states, last = layer(x)
     (gradient,) = torch.autograd.grad(states[:, 2].sin().sum(), x, retain_graph=True)
-    assert gradient[:, :3].abs().min() > 0 and not gradient[:, 3:].any()
+    assert gradient[:, :3].abs().min() > 0
+    assert not gradient[:, 3:].any()
     first, cache = layer(x[:, :4])
     second, cache = layer(x[:, 4:], cache)
-    assert torch.allclose(torch.cat([first, second], dim=1), states, atol=1e-12) and torch.allclose(cache, last, atol=1e-12)
-    assert last.shape == (3, 2, 6, 16) and len(layer.layers) == 3
+    assert torch.allclose(torch.cat([first, second], dim=1), states, atol=1e-12)
+    assert torch.allclose(cache, last, atol=1e-12)
+    assert last.shape == (3, 2, 6, 16)
+    assert len(layer.layers) == 3
 
 
 def test_the_causal_layer_equals_the_frameworks_encoder_under_a_causal_mask() -> None:
     torch.manual_seed(0)
-    layer, x = CausalTransformer(3, 8, heads=2, inner=5).double(), torch.randn(2, 6, 3, dtype=torch.float64)
-    theirs, later = layer.enter(x) + layer.table[:6], nn.Transformer.generate_square_subsequent_mask(6, dtype=torch.float64)
+    layer = CausalTransformer(3, 8, heads=2, inner=5).double()
+    x = torch.randn(2, 6, 3, dtype=torch.float64)
+    theirs = layer.enter(x) + layer.table[:6]
+    later = nn.Transformer.generate_square_subsequent_mask(6, dtype=torch.float64)
     for each in layer.layers:
         theirs = each(theirs, src_mask=later)
     assert torch.allclose(layer(x)[0], layer.norm(theirs), atol=1e-12)
@@ -122,16 +137,19 @@ def test_the_causal_layer_equals_the_frameworks_encoder_under_a_causal_mask() ->
 def test_bad_input_meets_an_error_that_says_what_was_expected() -> None:
     model, layer = translator(longest=4), CausalTransformer(3, 8, heads=2, longest=4)
     memory, state = model.encode(SOURCE)
-    for call, told in (
-        (lambda: model.encode(torch.full((1, 5), 4)), r"5 positions are needed, the table has 4"),
-        (lambda: model.decode(memory, state, WORDS), r"5 positions are needed, the table has 4"),
-        (lambda: model.encode(torch.tensor([[4], [text.PAD]])), "source row 1 is padding alone"),
-        (lambda: model.encode(torch.tensor([[9]])), r"source has the id 9 at \(0, 0\)"),
-        (lambda: model.decode(memory, state, torch.tensor([[2]])), r"words has shape \(1, 1\); expected \(N=2, T\)"),
-        (lambda: model.decode(memory, state, torch.tensor([[2], [8]])), r"words has the id 8 at \(1, 0\)"),
-        (lambda: layer(torch.zeros(1, 5, 3)), r"5 positions are needed, the table has 4"),
-        (lambda: layer(torch.zeros(1, 4, 2)), r"x has shape \(1, 4, 2\); expected \(N, T, D=3\)"),
-        (lambda: layer(torch.zeros(1, 4, 3), torch.zeros(2, 2, 0, 16)), r"initial has shape \(2, 2, 0, 16\); expected"),
+    too_long = "5 positions are needed, the table has 4"
+    x, initial = torch.zeros(1, 4, 3), torch.zeros(2, 2, 0, 16)
+    one_row, unknown = torch.tensor([[2]]), torch.tensor([[2], [8]])
+    for function, given, message in (
+        (model.encode, [torch.full((1, 5), 4)], too_long),
+        (model.decode, [memory, state, WORDS], too_long),
+        (layer, [torch.zeros(1, 5, 3)], too_long),
+        (model.encode, [torch.tensor([[4], [text.PAD]])], "source row 1 is padding alone"),
+        (model.encode, [torch.tensor([[9]])], r"source has the id 9 at \(0, 0\)"),
+        (model.decode, [memory, state, one_row], r"words has shape \(1, 1\); expected \(N=2, T\)"),
+        (model.decode, [memory, state, unknown], r"words has the id 8 at \(1, 0\)"),
+        (layer, [x[:, :, :2]], r"x has shape \(1, 4, 2\); expected \(N, T, D=3\)"),
+        (layer, [x, initial], r"initial has shape \(2, 2, 0, 16\); expected"),
     ):
-        with pytest.raises(ValueError, match=told):
-            call()
+        with pytest.raises(ValueError, match=message):
+            function(*given)

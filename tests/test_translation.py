@@ -18,10 +18,12 @@ from course_utils.tasks import sums, translation
 def test_pairs_are_balanced_by_length_and_none_is_in_both_parts() -> None:
     data = translation.data()
     for part, each in ((data.train, translation.TRAIN), (data.test, translation.TEST)):
-        assert Counter(len(pair.english) for pair in part) == {length: each for length in translation.LENGTHS}
-    every = [pair.english for pair in data.train + data.test]
-    assert len(set(every)) == len(every)
-    assert all(grammar.derivations(pair.english) == 1 for pair in data.test[::20])  # a sentence of the whole grammar, too
+        lengths = Counter(len(pair.english) for pair in part)
+        assert lengths == dict.fromkeys(translation.LENGTHS, each)
+    sentences = [pair.english for pair in data.train + data.test]
+    assert len(set(sentences)) == len(sentences)
+    # Each is a sentence of the whole grammar, too
+    assert all(grammar.derivations(pair.english) == 1 for pair in data.test[::20])
     assert max(len(pair.korean) for pair in data.train + data.test) < seq2seq.MOST
     assert data.test == sorted(data.test, key=lambda pair: len(pair.english))
 
@@ -36,7 +38,8 @@ def test_ids_end_where_they_should_and_know_every_word() -> None:
     source, target = translation.ids(data.test)
     assert all(ids[-1] == text.EOS and text.SOS not in ids for ids in source)
     assert all(ids[0] == text.SOS and ids[-1] == text.EOS for ids in target)
-    assert data.english.decode(source[0]) == list(data.test[0].english) and data.korean.decode(target[0]) == list(data.test[0].korean)
+    assert data.english.decode(source[0]) == list(data.test[0].english)
+    assert data.korean.decode(target[0]) == list(data.test[0].korean)
 
 
 @pytest.mark.parametrize("peeky", [False, True])
@@ -48,7 +51,8 @@ def test_padding_changes_nothing(peeky: bool, layer: str) -> None:
     together = seq2seq.loss(model, ([long[0], short[0]], [long[1], short[1]]))
     one, two = (seq2seq.loss(model, ([pair[0]], [pair[1]])) for pair in (long, short))
     assert torch.isclose(together, (4 * one + 2 * two) / 6, rtol=1e-12)
-    assert seq2seq.greedy(model, [long[0], short[0]], 6) == seq2seq.greedy(model, [long[0]], 6) + seq2seq.greedy(model, [short[0]], 6)
+    alone = [seq2seq.greedy(model, [pair[0]], 6)[0] for pair in (long, short)]
+    assert seq2seq.greedy(model, [long[0], short[0]], 6) == alone
 
 
 def test_peeky_sees_the_memory_at_every_step() -> None:
@@ -70,7 +74,9 @@ class Countdown(nn.Module):
     def encode(self, source: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return source, source[:, :1]
 
-    def decode(self, memory: torch.Tensor, state: torch.Tensor, words: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def decode(
+        self, memory: torch.Tensor, state: torch.Tensor, words: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         following = torch.where(state < 5, text.EOS, state)
         return F.one_hot(following, 12).float(), state - 1
 
@@ -84,22 +90,31 @@ def test_score_of_known_translations() -> None:
     data = translation.data()
     true = [ids[1:-1] for ids in translation.ids(data.test)[1]]
     perfect = translation.score(true)
-    assert perfect.exact == perfect.tokens == 100 and (perfect.by_length == 100).all()
+    assert perfect.exact == perfect.tokens == 100
+    assert (perfect.by_length == 100).all()
     half = translation.score([ids if k < len(true) // 2 else [] for k, ids in enumerate(true)])
-    assert half.exact == 50 and half.by_length.tolist() == [100, 100, 50, 0, 0] and 0 < half.tokens < 50
+    assert half.exact == 50
+    assert half.by_length.tolist() == [100, 100, 50, 0, 0]
+    assert 0 < half.tokens < 50
+    # All words right, <eos> not
     unfinished = translation.score([[*ids, ids[-1]] for ids in true])
-    assert unfinished.exact == 0 and 80 < unfinished.tokens < 100  # all words right, <eos> not
+    assert unfinished.exact == 0
+    assert 80 < unfinished.tokens < 100
     with pytest.raises(ValueError, match="each of the 600 test pairs; there are 2"):
         translation.score([[1], [2]])
 
 
 def test_reversed_keeps_the_end_at_the_end() -> None:
-    assert translation.reverse_ids([5, 6, 7, text.EOS]) == [7, 6, 5, text.EOS] and translation.reverse_ids([5, 6, 7]) == [7, 6, 5]
+    assert translation.reverse_ids([5, 6, 7, text.EOS]) == [7, 6, 5, text.EOS]
+    assert translation.reverse_ids([5, 6, 7]) == [7, 6, 5]
 
 
 def test_sums_are_split_without_overlap_and_scored_digit_for_digit() -> None:
     characters, known, held_out = sums.data()
-    assert (len(known), len(held_out)) == (sums.TRAIN, sums.TEST) and not set(known) & set(held_out)
+    assert (len(known), len(held_out)) == (sums.TRAIN, sums.TEST)
+    assert not set(known) & set(held_out)
     source, target = sums.ids([("57+5", "62")], reverse=True)
-    assert characters.decode(source[0]) == list("5+75") and target[0] == [text.SOS, *characters.encode("62"), text.EOS]
-    assert sums.exact(Countdown(), [("1+0", "10"), ("0+5", "0"), ("3+0", "3")]) == pytest.approx(200 / 3)
+    assert characters.decode(source[0]) == list("5+75")
+    assert target[0] == [text.SOS, *characters.encode("62"), text.EOS]
+    three = [("1+0", "10"), ("0+5", "0"), ("3+0", "3")]
+    assert sums.exact(Countdown(), three) == pytest.approx(200 / 3)

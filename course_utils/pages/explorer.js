@@ -5,6 +5,7 @@
     : document.getElementById("EXPLORER");
   const frames = JSON.parse(root.querySelector("script[type='application/json']").textContent);
   const image = root.querySelector("img"), sliders = root.querySelectorAll("input");
+  const first = image.src;
   function turn() {
     let place = 0;
     for (const slider of sliders) {
@@ -13,7 +14,7 @@
       slider.parentElement.querySelector("output").textContent = value;
       place = place * (1 + Number(slider.max)) + Number(slider.value);
     }
-    image.src = frames.sources[place];
+    image.src = frames.sources[place] || first;
     image.alt = frames.alts[place];
   }
   for (const slider of sliders) slider.addEventListener("input", turn);

@@ -1,4 +1,4 @@
-"""Lesson 02's byte-pair encoding: nothing is lost, and on real text it is the library's, merge for merge and id for id.
+"""Lesson 02's byte-pair encoding loses nothing; on real text it is the library's, id for id.
 
 The functions are the lesson's own, taken out of the notebook.
 """
@@ -17,9 +17,13 @@ from from_notebook import definitions
 BPE = definitions(2)
 SHAKESPEARE = Path(__file__).resolve().parents[2] / "shared" / "datasets" / "tinyshakespeare.txt"
 MERGES = 1000
+NEAR = "소녀가 보는개들이달린다 the dogs\u200d\u0301\u11ab\u1112👩🇰\n\t'"  # the text of `mixed`
+TEXTS = st.lists(st.text(st.sampled_from("abcd e'1한é.\n"), max_size=20), min_size=1, max_size=8)
 
 
-def trained(texts: list[str], size: int) -> tuple[list[tuple[int, int]], dict[tuple[int, int], int], list[bytes]]:
+def trained(
+    texts: list[str], size: int
+) -> tuple[list[tuple[int, int]], dict[tuple[int, int], int], list[bytes]]:
     """(merges, ranks, bytes of each id) of the lesson's fast training."""
     merges = BPE["train_fast"](BPE["word_counts"](texts), size)[0]
     return merges, {pair: rank for rank, pair in enumerate(merges)}, BPE["token_bytes"](merges)
@@ -32,13 +36,21 @@ def learnt(library: Any) -> list[tuple[str, str]]:
 
 def in_letters(merges: list[tuple[int, int]], tokens: list[bytes]) -> list[tuple[str, str]]:
     """Our merges, as the library writes them."""
-    return [(BPE["in_letters"](tokens[left]), BPE["in_letters"](tokens[right])) for left, right in merges]
+    return [
+        (BPE["in_letters"](tokens[left]), BPE["in_letters"](tokens[right]))
+        for left, right in merges
+    ]
 
 
 @cache
 def mixed() -> tuple[dict[tuple[int, int], int], list[bytes]]:
     """Ranks and tokens of a small training on English and Korean text."""
-    texts = ["the dogs that the girl sees run", "소녀가 보는 개들이 달린다", "South Korea, 대한민국", "1994년 9월 27일 화요일"] * 5
+    texts = [
+        "the dogs that the girl sees run",
+        "소녀가 보는 개들이 달린다",
+        "South Korea, 대한민국",
+        "1994년 9월 27일 화요일",
+    ] * 5
     _, ranks, tokens = trained(texts, 200)
     return ranks, tokens
 
@@ -53,7 +65,7 @@ def test_every_string_comes_back(text: str) -> None:
     assert len(ids) <= len(text.encode())
 
 
-@given(st.text(alphabet=st.sampled_from("소녀가 보는개들이달린다 the dogs\u200d\u0301\u11ab\u1112👩🇰\n\t'")))
+@given(st.text(alphabet=st.sampled_from(NEAR)))
 @settings(max_examples=500, deadline=None)
 def test_strings_near_the_training_text_come_back(text: str) -> None:
     ranks, tokens = mixed()
@@ -72,17 +84,18 @@ def test_a_lone_surrogate_is_refused_and_named(before: str, surrogate: int, afte
 @settings(max_examples=300, deadline=None)
 def test_words_put_together_are_the_text(text: str) -> None:
     words = BPE["split_text"](text)
-    assert "".join(words) == text and "" not in words
+    assert "".join(words) == text
+    assert "" not in words
 
 
 @given(st.lists(st.integers(0, 455), max_size=30))
 def test_any_ids_decode_to_something(ids: list[int]) -> None:
-    ranks, tokens = mixed()
+    _, tokens = mixed()
     text = BPE["decode"]([i for i in ids if i < len(tokens)], tokens)
     text.encode()  # no half character is left in it
 
 
-@given(st.lists(st.text(st.sampled_from("abcd e'1한é.\n"), max_size=20), min_size=1, max_size=8), st.integers(1, 60))
+@given(TEXTS, st.integers(1, 60))
 @settings(max_examples=300, deadline=None)
 def test_fast_training_is_the_plain_one(texts: list[str], size: int) -> None:
     words = BPE["word_counts"](texts)
@@ -91,10 +104,13 @@ def test_fast_training_is_the_plain_one(texts: list[str], size: int) -> None:
     assert len(looked) == len(fast) + 1
 
 
-@given(st.lists(st.text(st.sampled_from("abcd e'1한é.\n"), max_size=20), min_size=1, max_size=8), st.integers(1, 60))
+@given(TEXTS, st.integers(1, 60))
 @settings(max_examples=200, deadline=None)
 def test_small_random_corpora_as_the_library(texts: list[str], size: int) -> None:
-    """Ties are everywhere here. Where two merges make the same bytes the library reuses an id, which we do not."""
+    """Ties are everywhere here.
+
+    Where two merges make the same bytes the library reuses an id, which we do not.
+    """
     merges, ranks, tokens = trained(texts, size)
     assume(len(set(tokens)) == len(tokens))
     library = BPE["library_bpe"](texts, size)
@@ -107,7 +123,7 @@ def test_small_random_corpora_as_the_library(texts: list[str], size: int) -> Non
 def shakespeare() -> str:
     """The whole of Tiny Shakespeare; skips the test where the file is not."""
     if not SHAKESPEARE.is_file():
-        pytest.skip("Tiny Shakespeare is not beside this repository (../shared/datasets/tinyshakespeare.txt)")
+        pytest.skip("../shared/datasets/tinyshakespeare.txt is not beside this repository")
     return SHAKESPEARE.read_bytes().decode("utf-8")
 
 
@@ -116,7 +132,8 @@ def test_tiny_shakespeare_as_the_library() -> None:
     assert len(text) == 1_115_394
     merges, ranks, tokens = trained([text], MERGES)
     library = BPE["library_bpe"]([text], MERGES)
-    assert len(merges) == MERGES and learnt(library) == in_letters(merges, tokens)
+    assert len(merges) == MERGES
+    assert learnt(library) == in_letters(merges, tokens)
     assert library.get_vocab() == {BPE["in_letters"](data): i for i, data in enumerate(tokens)}
     ids = BPE["encode"](text, ranks)
     assert ids == library.encode(text).ids
@@ -124,7 +141,10 @@ def test_tiny_shakespeare_as_the_library() -> None:
 
 
 def test_tiny_shakespeare_needs_few_looks() -> None:
-    """The work grows with the distinct words and hardly with the merges: counted, so the same on every machine."""
+    """The work grows with the distinct words and hardly with the merges.
+
+    It is counted, so the same on every machine.
+    """
     text = shakespeare()
     words = BPE["word_counts"]([text])
     looked = BPE["train_fast"](words, MERGES)[1]
