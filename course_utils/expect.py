@@ -133,7 +133,8 @@ def expect_series(name: str, series: Any) -> NDArray[np.float64]:
     values = np.asarray(series, dtype=np.float64)
     if values.ndim != 1:
         raise ValueError(f"{name} has shape {values.shape}; expected one row of numbers, (T,)")
-    gaps = ~np.isfinite(values) | np.ma.getmaskarray(series)
+    masked: Any = np.ma
+    gaps = ~np.isfinite(values) | masked.getmaskarray(series)
     if gaps.any():
         place = int(gaps.argmax())
         what = "masked" if np.isfinite(values[place]) else values[place]

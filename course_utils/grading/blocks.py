@@ -82,7 +82,8 @@ def gradients_on() -> Iterator[None]:
         return
     import torch
 
-    with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+    enable_grad: Any = torch.enable_grad
+    with enable_grad(), torch.random.fork_rng(devices=[]):
         yield
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,7 +59,8 @@ def darken_text_and_hatch_bars(fig: Figure) -> None:
     from matplotlib.text import Text
 
     names = {value.lower(): name for name, value in COLOURS.items()}
-    for text in fig.findobj(Text):
+    texts: Any = fig.findobj(Text)
+    for text in texts:
         name = names.get(to_hex(text.get_color()), "")
         text.set_color(DARK.get(name, text.get_color()))
     for ax in fig.axes:
