@@ -101,7 +101,7 @@ def label_lines(ax: Axes, gap: float = 0.075) -> None:
     floor = -1.0
     for (x, y), line in sorted(ends, key=lambda pair: float(pair[0][1])):
         floor = max(float(y), floor + gap)
-        place = (min(float(x), 1.0) + 0.01, floor)
+        place = (min(float(x), 1.0) + 0.02, floor)
         style: dict[str, Any] = {"xycoords": "axes fraction", "va": "center"}
         label = str(line.get_label())
         ax.annotate(label, place, color=line.get_color(), annotation_clip=False, **style)

@@ -15,8 +15,10 @@ EXERCISES = {}
 
 @cache
 def plain_pairs():
-    """English words to their pair: 100 main clauses with an object, without negation and without
-    anything behind a noun, those with an adverb first."""
+    """English words to their pair: 100 plain main clauses, those with an adverb first.
+
+    Plain: with an object, without negation, without anything behind a noun.
+    """
     plain = {"DET", "PRON", "ADJ", "NOUN", "VERB", "ADV"}
     pairs = []
     for pair in sample(1500, seed=31):
