@@ -68,3 +68,20 @@ def test_clipping_keeps_the_direction_and_the_small(seed: int, limit: float) -> 
     assert np.isclose(after, min(norm, limit))
     for name, value in gradients.items():
         np.testing.assert_allclose(clipped[name] * norm, value * after)
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("nan")])
+def test_a_limit_that_would_not_clip_is_refused(limit: float) -> None:
+    with pytest.raises(ValueError, match=f"limit is {limit}; expected a norm above 0"):
+        LESSON["clip_by_norm"]({"a": np.ones(2)}, limit)
+
+
+def test_gradients_of_0_stay_0() -> None:
+    clipped, norm = LESSON["clip_by_norm"]({"a": np.zeros(2)}, 1.0)
+    assert norm == 0
+    assert clipped["a"].tolist() == [0, 0]
+
+
+def test_a_gradient_of_0_has_no_norm_to_divide_by() -> None:
+    with pytest.raises(ValueError, match="0 everywhere"):
+        LESSON["norms_back"](np.zeros((1, 2)), np.ones((1, 3, 2)), np.eye(2))

@@ -1,5 +1,6 @@
 """Lesson 08's LSTM equals PyTorch's at any shape, and wrong shapes are told."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -35,3 +36,25 @@ def test_each_wrong_shape_is_told(suffix: str, name: str) -> None:
 @pytest.mark.parametrize("suffix", ["", "_fast"])
 def test_a_batch_in_time_major_order_is_told(suffix: str) -> None:
     LSTM.refuses_shape(LESSON["lstm_forward" + suffix], "x", (5, 3, 2), f"h0 .*{TURNED}")
+
+
+def test_gates_that_are_far_out_stay_finite() -> None:
+    assert LESSON["sigmoid"](np.array([-1000.0, 1000.0])).tolist() == [0, 1]
+    assert LESSON["half_life"](-1000.0) == np.log(2) / 1000
+    assert np.isclose(LESSON["half_life"](100.0), np.log(2) * np.exp(100.0))
+
+
+@pytest.mark.parametrize("suffix", ["", "_fast"])
+def test_whole_numbers_are_measurements_too(suffix: str) -> None:
+    forward, backward = LESSON["lstm_forward" + suffix], LESSON["lstm_backward" + suffix]
+    given = LSTM.problem(SIZES)
+    results = []
+    for kind in (int, float):
+        states, last, cache = forward(**{**given, "x": np.ones(given["x"].shape, kind)})
+        results.append(backward(np.ones_like(states), last, cache))
+    compare(*results, tolerance=0)
+
+
+def test_gates_of_two_layers_are_refused() -> None:
+    with pytest.raises(ValueError, match="unpack"):
+        LESSON["gates_and_cells"](torch.nn.LSTM(2, 3, 2, batch_first=True), torch.zeros(1, 2, 2))

@@ -1,5 +1,6 @@
 """Lesson 09's GRU equals PyTorch's at any shape, and wrong shapes are told."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -37,3 +38,20 @@ def test_each_wrong_shape_is_told(suffix: str, name: str) -> None:
 def test_a_batch_in_time_major_order_is_told(suffix: str) -> None:
     message = r"x has shape \(5, 3, 2\); expected \(N=3, T, D=2\): axes 0 and 1 look swapped"
     GRU.refuses_shape(LESSON["gru_forward" + suffix], "x", (5, 3, 2), message)
+
+
+def test_gates_that_are_far_out_stay_finite() -> None:
+    assert LESSON["sigmoid"](np.array([-1000.0, 1000.0])).tolist() == [0, 1]
+    assert LESSON["half_life"](-1000.0) == np.log(2) / 1000
+    assert np.isclose(LESSON["half_life"](100.0), np.log(2) * np.exp(100.0))
+
+
+@pytest.mark.parametrize("suffix", ["", "_fast"])
+def test_whole_numbers_are_measurements_too(suffix: str) -> None:
+    forward, backward = LESSON["gru_forward" + suffix], LESSON["gru_backward" + suffix]
+    given = GRU.problem(SIZES)
+    results = []
+    for kind in (int, float):
+        states, *_, cache = forward(**{**given, "x": np.ones(given["x"].shape, kind)})
+        results.append(backward(np.ones_like(states), states[:, -1], cache))
+    compare(*results, tolerance=0)

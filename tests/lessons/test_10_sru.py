@@ -3,6 +3,7 @@
 import dataclasses
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
@@ -53,3 +54,28 @@ def test_a_highway_without_its_weights_is_told() -> None:
     del given["W_s"]
     with pytest.raises(ValueError, match=r"D = 2 and H = 4 differ, .* W_s of shape \(D, H\)"):
         LESSON["sru_forward"](**given)
+
+
+def test_candidates_of_whole_numbers_are_not_cut_off() -> None:
+    u, z, c0 = np.ones((1, 3, 2), int), np.zeros((1, 3, 2)), np.zeros((1, 2), int)
+    _, c = LESSON["light_recurrence"](u, z, c0, 0.5)
+    _, expected = LESSON["light_recurrence"](u * 1.0, z, c0 * 1.0, 0.5)
+    compare(c, expected, tolerance=0)
+
+
+@pytest.mark.parametrize("solve", ["solve_loop", "solve_scan"])
+def test_factors_and_terms_of_two_lengths_are_refused(solve: str) -> None:
+    with pytest.raises(ValueError, match=r"shorter|broadcast"):
+        LESSON[solve](np.ones((4, 2)), np.ones((3, 2)), np.zeros(2))
+
+
+def test_the_smallest_and_a_long_scan() -> None:
+    assert LESSON["scan_cost"](1) == (0, 0)
+    assert LESSON["scan_cost"](20_000)[0] == 15
+    ones = np.ones((1, 2))
+    compare(LESSON["solve_scan"](ones, ones, ones[0]), 2 * ones, tolerance=0)
+
+
+@pytest.mark.parametrize("b_f, steps", [(-1000.0, 1), (0.0, 1), (20.0, 1000)])
+def test_a_unit_that_forgets_at_once_or_never(b_f: float, steps: int) -> None:
+    assert LESSON["half_life"](1, b_f, 0) == steps
