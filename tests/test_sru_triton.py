@@ -14,9 +14,9 @@ GPU = torch.cuda.is_available()
 if not GPU:
     os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are defined
 
-from test_sru import CASES, gradients, made, plain  # noqa: E402
+from test_sru import CASES, gradients, made, plain
 
-from course_utils.models.sru import SRU, layer as sru_layer, triton  # noqa: E402
+from course_utils.models.sru import SRU, layer as sru_layer, triton
 
 DEVICE = "cuda" if GPU else "cpu"
 
