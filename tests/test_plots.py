@@ -48,6 +48,7 @@ def line(value: float = 1.0) -> Any:
 
 
 def test_a_figure_is_shown_with_its_alt_text_and_closed(displayed: list[Any]) -> None:
+    plt.close("all")  # what other tests left open
     show(line(), ALT)
     ((data, metadata),) = displayed
     assert metadata == {"image/png": {"alt": ALT}}

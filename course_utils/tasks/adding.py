@@ -50,7 +50,7 @@ class Adder(nn.Module):
 def squared_error(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     """Mean squared error of model(x), (N,), against y (N,), for a batch (x, y)."""
     x, y = batch
-    return F.mse_loss(model(x), y)
+    return F.mse_loss(model(x).to(y.dtype), y)
 
 
 def train(layer: Layer, length: int, seed: int, updates: int = UPDATES) -> Adder:
