@@ -49,7 +49,7 @@ def test_equal_to_a_plain_loop(case: str, dtype: torch.dtype, given: bool) -> No
     for a, b in zip(ours[:2], theirs[:2]):
         scale = max(1.0, float(b.detach().abs().max()))
         torch.testing.assert_close(a.double(), b, rtol=0, atol=1e-6 * scale if single else 1e-12)
-    tolerance = 2e-6 if single else 1e-10
+    tolerance = 1e-5 if single else 1e-10  # some 100 roundings of float32
     for name, gradient in theirs[2].items():
         assert float((ours[2][name] - gradient).norm()) <= tolerance * float(gradient.norm()), name
 
