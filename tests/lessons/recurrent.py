@@ -80,6 +80,14 @@ class Layer:
         expected = {name: leaf.grad for name, leaf in leaves.items()}
         compare(gradients, expected, tolerance=1e-10, what="gradient by")
 
+    def takes_whole_numbers(self, forward: Forward, backward: Backward) -> None:
+        """Measurements of an int type give what the same ones give as floats."""
+        arrays, results = self.problem(SIZES), []
+        for kind in (int, float):
+            states, *last, cache = forward(**{**arrays, "x": np.ones(arrays["x"].shape, kind)})
+            results.append(backward(np.ones_like(states), (last or [states[:, -1]])[0], cache))
+        compare(*results, tolerance=0)
+
     def refuses_shape(self, forward: Forward, name: str, shape: Shape, message: str) -> None:
         """At SIZES, with this shape for one of the arrays, forward raises the error."""
         arrays = self.problem(SIZES)

@@ -46,13 +46,7 @@ def test_gates_that_are_far_out_stay_finite() -> None:
 
 @pytest.mark.parametrize("suffix", ["", "_fast"])
 def test_whole_numbers_are_measurements_too(suffix: str) -> None:
-    forward, backward = LESSON["lstm_forward" + suffix], LESSON["lstm_backward" + suffix]
-    given = LSTM.problem(SIZES)
-    results = []
-    for kind in (int, float):
-        states, last, cache = forward(**{**given, "x": np.ones(given["x"].shape, kind)})
-        results.append(backward(np.ones_like(states), last, cache))
-    compare(*results, tolerance=0)
+    LSTM.takes_whole_numbers(LESSON["lstm_forward" + suffix], LESSON["lstm_backward" + suffix])
 
 
 def test_gates_of_two_layers_are_refused() -> None:
