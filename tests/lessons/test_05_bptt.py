@@ -85,3 +85,8 @@ def test_gradients_of_0_stay_0() -> None:
 def test_a_gradient_of_0_has_no_norm_to_divide_by() -> None:
     with pytest.raises(ValueError, match="0 everywhere"):
         LESSON["norms_back"](np.zeros((1, 2)), np.ones((1, 3, 2)), np.eye(2))
+
+
+def test_answering_0_costs_1() -> None:
+    """What the echo's loss starts at, for its read-out is 0 then."""
+    assert LESSON["echo_losses"](100, 1.0, 0, updates=1) == pytest.approx([1], abs=0.1)
