@@ -130,7 +130,8 @@ def lab(words):
         )
         json.dump({"@jupyterlab/" + name: values for name, values in extensions}, file)
     # Explorers turn before a run only in notebooks that are signed (beside .venv): sign our own.
-    os.makedirs(environment()["JUPYTER_DATA_DIR"], exist_ok=True)  # nbformat 5.10.0 does not
+    # The folder of the signatures is made here, for nbformat 5.10.0 does not make it.
+    os.makedirs(environment()["JUPYTER_DATA_DIR"], exist_ok=True)
     ours = [path for path in lessons([])[0] if publish.is_published(ROOT, path)]
     sign = "import sys, nbformat.sign as s; "
     sign += "[s.NotebookNotary().sign(s.read(path, 4)) for path in sys.argv[1:]]"

@@ -60,7 +60,7 @@ four thirds: `return width` -> `return int(4 * H / 3)`
 one too many: `return width` -> `return width + 1`
     one too many: a GRU of your width learns more numbers than the LSTM
 same width: `return width` -> `return H`
-    the same width is cheaper, not equally expensive: three blocks for four. How far can it grow?
+    the same width is cheaper, for it has three blocks and not four. How far can it grow?
 one bias: `(D + H + 2)` -> `(D + H + 1)` `1 + D + 2)` -> `1 + D + 1)`
     mind the biases: each block has two of them in the framework, so H numbers twice
 no biases: `(D + H + 2)` -> `(D + H)` `1 + D + 2)` -> `1 + D)`

@@ -115,6 +115,13 @@ class Layer:
         yield (*shape, 1)
 
 
+def stays_finite_far_out(sigmoid: Callable[..., Any], half_life: Callable[[float], float]) -> None:
+    """A lesson's gate, and the steps until a state has halved, at biases far from 0."""
+    assert sigmoid(np.array([-1000.0, 1000.0])).tolist() == [0, 1]
+    assert half_life(-1000.0) == np.log(2) / 1000
+    assert np.isclose(half_life(100.0), np.log(2) * np.exp(100.0))
+
+
 def at_random_shapes(test: Callable[..., None]) -> Callable[..., None]:
     """The test gets `sizes` (N, T, D, H) and a `seed`."""
     sizes = st.tuples(*(st.integers(1, most) for most in (4, 9, 4, 6)))
