@@ -25,8 +25,9 @@ from course_utils.grammar.rules import Symbol
 
 LEXICON = Path(__file__).resolve().parents[1] / "data" / "lexicon.toml"
 FUNCTION_WORDS = {"that", "is", "are", "does", "do"}  # no Korean word of their own
+FRONT = ("DET", "PRON", "ADJ")  # what stands before a noun
 NEGATION = {
-    "not": {"않는다", "않는", "않다", "않은"},
+    "not": {"않는다", "않는", "않다", "않은", "안"},
     "never": {"결코", "않는다", "않는", "않다", "않은"},
 }
 
@@ -39,6 +40,11 @@ def pairs() -> list[g.Pair]:
 @functools.cache
 def entries(form: str) -> tuple[g.Entry, ...]:
     return tuple(entry for entry in g.lexicon() if form in entry.english)
+
+
+def setting(preposition: str) -> str:
+    """At the head of a sentence: 근처의 becomes 근처에서는."""
+    return preposition.removesuffix("의") + "에서는"
 
 
 def side(pair: g.Pair, language: str) -> tuple[str, ...]:
@@ -476,6 +482,9 @@ def read(words: tuple[str, ...], tags: tuple[str, ...]) -> tuple[set[tuple[int, 
             phrase(depth)
         return said, negative
 
+    if tags[0] == "ADP":  # "near the park a dog runs"
+        at = 1
+        phrase(0)
     said, negative = predicate(phrase(0), 0)
     assert at == len(words)
     polarity = next(entry.polarity for entry in entries(words[said]) if entry.tags[0] == tags[said])
@@ -506,7 +515,7 @@ def test_agreement_crosses_attractors() -> None:
 
 
 def test_sentiment_in_korean() -> None:
-    """The same sentiment follows from the last Korean words: 좋다, 좋지 않다."""
+    """The same sentiment follows from the last Korean words: 좋다, 안 좋다, 나쁘지 않다."""
     polarity = {}
     for entry in g.lexicon():
         if entry.kind in ("verb", "adjective"):
@@ -526,6 +535,9 @@ def test_sentiment_in_korean() -> None:
             known = {unicodedata.normalize("NFC", stem) for stem in stems} & set(polarity)
             assert known, last
             right = max((polarity[stem] for stem in known), key=abs)
+            if pair.korean[-2:-1] == ("안",):
+                right = -right
+                negated += right != 0
         assert pair.sentiment == right, pair
     assert negated > 0.3 * (shares[1] + shares[-1])  # a bag of words cannot know
 
@@ -544,6 +556,7 @@ def test_alignment() -> None:
             tags = pair.tags[i], pair.korean_tags[j]
             known = [entry for entry in entries(english) if entry.tags == tags]
             forms = [form for entry in known for form in (entry.korean, entry.attributive) if form]
+            forms += [setting(form) for form in forms if i == 0 and tags[0] == "ADP"]
             jamo, *stems = (unicodedata.normalize("NFD", form) for form in (korean, *forms))
             # ㄹ may fall
             fits = any(jamo.startswith(stem.removesuffix("\u11af")) for stem in stems)
@@ -582,7 +595,14 @@ def test_tags() -> None:
                         words = [*pair.english[:i], other, *pair.english[i + 1 :]]
                         words = ["a" if w == "an" else w for w in words]
                         assert g.derivations(with_an(tuple(words))) == (entry.tags[0] == tag), words
-        korean_tags = {"않다": "AUX", "않는다": "AUX", "않은": "AUX", "않는": "AUX", "결코": "ADV"}
+        korean_tags = {
+            "안": "ADV",
+            "않다": "AUX",
+            "않는다": "AUX",
+            "않은": "AUX",
+            "않는": "AUX",
+            "결코": "ADV",
+        }
         for word, tag in zip(pair.korean, pair.korean_tags, strict=True):
             assert tag == korean_tags.get(word, tag)
             assert tag != ""
@@ -612,15 +632,58 @@ def test_particles() -> None:
     stems = nouns | {noun + "들" for noun in nouns}
     seen = Counter[str]()
     places = {entry.korean for entry in g.lexicon() if entry.kind == "preposition"}
+    places |= set(map(setting, places))
     for pair in pairs():
         for word, tag in zip(pair.korean, pair.korean_tags, strict=True):
             if tag == "NOUN" and word not in places and word not in stems:
                 assert word[:-1] in stems
                 assert word[-1] in ("은이을" if final(word[:-1]) else "는가를"), word
                 seen[word[-1]] += 1
-        rest = [word for word in pair.korean if word not in stems]
-        assert any(word[-1] in "은는" and word[:-1] in stems for word in rest)
     assert set(seen) == set("은는이가을를")
+    assert min(seen.values()) > 500
+
+
+def test_the_subject_s_particle() -> None:
+    """이/가 where a or some brings it in, in a relative clause, and behind another topic.
+
+    은/는 elsewhere, also where a plural has no determiner.
+    """
+    seen = Counter[tuple[bool, bool]]()
+    for pair in pairs():
+        to_korean = dict(pair.alignment)
+        has_setting = pair.tags[0] == "ADP"
+        assert pair.korean[to_korean[0]].endswith("에서는") == has_setting
+        main = min(subject for subject, _ in pair.agreement)
+        for subject, _ in pair.agreement:
+            start = subject
+            while start and pair.english[start - 1] != "that" and pair.tags[start - 1] in FRONT:
+                start -= 1
+            within = start and pair.english[start - 1] == "that"
+            if subject == main or within:  # else a relative clause's that is its subject
+                new = pair.english[start] in ("a", "an", "some")
+                takes = "이가" if within or has_setting or new else "은는"
+                assert pair.korean[to_korean[subject]][-1] in takes, pair
+                seen[has_setting, new] += subject == main
+    assert len(seen) == 4
+    assert min(seen.values()) > 100
+
+
+def test_short_predicates_take_the_short_negation() -> None:
+    """안 본다 beside 지켜보지 않는다, in main and relative clauses; never takes -지 않다."""
+    seen = Counter[str]()
+    stems = {entry.english: entry.korean for entry in g.lexicon() if entry.attributive}
+    stems |= {entry.english: entry.korean for entry in g.lexicon() if entry.kind == "verb"}
+    stem_of = {form: stem for forms, stem in stems.items() for form in forms}
+    for pair in pairs():
+        to_english = {j: pair.english[i] for i, j in pair.alignment}
+        for j, word in enumerate(pair.korean):
+            if word == "안":
+                seen["short"] += 1
+                assert len(stem_of[to_english[j + 1]]) == 1, pair
+            elif word in NEGATION["not"]:
+                seen[to_english[j]] += 1
+                assert to_english[j] == "never" or len(pair.korean[j - 1]) > 2, pair
+    assert seen["short"] > seen["not"] / 5
     assert min(seen.values()) > 500
 
 

@@ -9,13 +9,13 @@ to draw and parse sentences: `course_utils.grammar`.
 from __future__ import annotations
 
 import itertools
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 Symbol = tuple[str, ...]
 INHERIT, PARENT = -1, -2  # where a child's link leads, if not to a sibling (see Rule)
+BRINGS_IN = ("a", "some")  # determiners whose noun is new: as a subject it takes 이/가, not 은/는
 _PARTICLES = {
     "topic": "은는",
     "subject": "이가",
@@ -99,6 +99,14 @@ def _verb_forms(stem: str) -> dict[str, str]:
     return {"main": present, "adnominal": bare + "는", "negated": stem + "지"}
 
 
+def takes_short_negation(stem: str) -> bool:
+    """Whether *not* is 안 before the word (안 본다), as it is where the stem has one syllable.
+
+    A longer stem takes -지 않다 behind it: 지켜보지 않는다.
+    """
+    return len(stem) == 1
+
+
 def _with_s(word: str) -> str:
     """An English plural or he-form: dogs, watches, flies."""
     if word.endswith(("s", "x", "z", "ch", "sh")):
@@ -179,6 +187,17 @@ def build_rules(table: Mapping[str, Any], entries: Iterable[Entry]) -> list[Rule
     def add_word(weight: float, left: Symbol, *word: Any, **more: Any) -> None:
         rules.append(Rule(left, weight, word=Word(*word, **more)))
 
+    def share_of(kind: str, group: str, belongs: Callable[[Entry], bool]) -> float:
+        """The share of the entries that belong, by their weights."""
+        row = words[kind, group]
+        return sum(weight for weight, entry in row if belongs(entry)) / sum(w for w, _ in row)
+
+    def brings_in(entry: Entry) -> bool:
+        return entry.english[0] in BRINGS_IN
+
+    def is_short(entry: Entry) -> bool:
+        return takes_short_negation(entry.korean)
+
     def likes(weights: Mapping[str, float], of: str) -> float:
         """The share of class `of` where `weights` are liked.
 
@@ -194,8 +213,14 @@ def build_rules(table: Mapping[str, Any], entries: Iterable[Entry]) -> list[Rule
         add_word(1, ("do", n), do, "", "AUX", finite=True)
     for (kind, group), row in words.items():
         for weight, entry in row:
-            if kind in ("determiner", "preposition", "adverb"):
+            if kind in ("preposition", "adverb"):
                 add_word(weight, (kind, group), *entry.english, entry.korean, *entry.tags)
+            if kind == "preposition":  # 근처의 before a noun, 근처에서는 at the head of a sentence
+                topic = entry.korean.removesuffix("의") + "에서는"
+                add_word(weight, ("setting", group), *entry.english, topic, *entry.tags)
+            elif kind == "determiner":
+                news = "new" if brings_in(entry) else "known"
+                add_word(weight, (kind, group, news), *entry.english, entry.korean, *entry.tags)
             elif kind == "adjective":
                 add_word(
                     weight,
@@ -212,19 +237,17 @@ def build_rules(table: Mapping[str, Any], entries: Iterable[Entry]) -> list[Rule
             ending = endings[is_main]
             add_word(1, ("not", kind, mode), "not", ending, "PART", "AUX", negative=is_main)
             add_word(1, ("auxiliary", kind, mode), "", ending, "", "AUX")
+        add_word(1, ("not", "short", mode), "not", "안", "PART", "ADV", negative=is_main)
         add_word(1, ("never", mode), "never", "결코", "ADV", "ADV", negative=is_main)
-        endings_of = {"plain": "다", "negated": "지"} if is_main else {"negated": "지"}
         for group in adjectives:
             for weight, entry in words["adjective", group]:
-                for form, end in endings_of.items():
-                    more = (*entry.tags, entry.polarity * is_main)
-                    add_word(
-                        weight,
-                        ("adjective", group, form, mode),
-                        *entry.english,
-                        entry.korean + end,
-                        *more,
-                    )
+                ended = entry.korean + "다" if is_main else entry.attributive
+                forms = {"never": entry.korean + "지"}
+                forms |= {"plain": ended} if is_main else {}
+                forms |= {"short": ended} if is_short(entry) else {"long": forms["never"]}
+                for form, korean in forms.items():
+                    word = (*entry.english, korean, *entry.tags, entry.polarity * is_main)
+                    add_word(weight, ("adjective", group, form, mode), *word)
         for group in verbs:
             for weight, entry in words["verb", group]:
                 forms, more = _verb_forms(entry.korean), (*entry.tags, entry.polarity * is_main)
@@ -240,7 +263,10 @@ def build_rules(table: Mapping[str, Any], entries: Iterable[Entry]) -> list[Rule
                         *more,
                         finite=True,
                     )
-                add_word(weight, ("base", group, mode), entry.english[1], forms["negated"], *more)
+                form, korean = ("short", mode) if is_short(entry) else ("long", "negated")
+                base = "base", group, form, mode
+                add_word(weight, base, entry.english[1], forms[korean], *more)
+            short = share_of("verb", group, is_short)
             for n in share:
                 left, chance, verb = (
                     ("verb phrase", group, n, mode),
@@ -249,23 +275,25 @@ def build_rules(table: Mapping[str, Any], entries: Iterable[Entry]) -> list[Rule
                 )
                 add(chance["plain"], left, verb)
                 add(chance["adverb"], left, ("adverb", "manner"), verb)
-                add(
-                    chance["not"],
-                    left,
-                    ("do", n),
-                    ("not", "verb", mode),
-                    ("base", group, mode),
-                    korean=(0, 2, 1),
-                )
+                no = ("do", n), ("not", "short", mode), ("base", group, "short", mode)
+                add(chance["not"] * short, left, *no)
+                no = ("do", n), ("not", "verb", mode), ("base", group, "long", mode)
+                add(chance["not"] * (1 - short), left, *no, korean=(0, 2, 1))
                 never = ("never", mode), ("never verb", group, n, mode), ("auxiliary", "verb", mode)
                 add(chance["never"], left, *never, leans={2: 0})
                 if group in transitive:
                     add(1, ("does to", group, n, mode), left, ("what", group), korean=(1, 0))
         for c, about in classes.items():
-            for form in endings_of:
-                for group, body in adjectives.items():
-                    weight = body["weight"] * likes(body["class"], c)
-                    add(weight, ("quality", c, form, mode), ("adjective", group, form, mode))
+            qualities = {
+                g: body["weight"] * likes(body["class"], c) for g, body in adjectives.items()
+            }
+            shorts = {g: share_of("adjective", g, is_short) for g in adjectives}
+            short = sum(qualities[g] * shorts[g] for g in adjectives) / sum(qualities.values())
+            for group, weight in qualities.items():
+                parts = {"never": 1, "short": shorts[group], "long": 1 - shorts[group]}
+                for form, part in (parts | {"plain": 1 * is_main}).items():
+                    quality = "quality", c, form, mode
+                    add(weight * part, quality, ("adjective", group, form, mode))
             does = {
                 group: body["weight"] * likes(body["subject"], c) for group, body in verbs.items()
             }
@@ -278,50 +306,37 @@ def build_rules(table: Mapping[str, Any], entries: Iterable[Entry]) -> list[Rule
                         if group in transitive
                         else ("intransitive", "verb phrase")
                     )
-                    weight = (
-                        (1 - copula) * about[kind] / (about["transitive"] + about["intransitive"])
-                    )
+                    weight = about[kind] / (about["transitive"] + about["intransitive"])
                     weight *= does[group] / sum(
                         does[g] for g in verbs if (g in transitive) is (group in transitive)
                     )
-                    add(weight, ("predicate", c, n, mode), (phrase, group, n, mode))
+                    add(weight * (1 - copula), ("predicate", c, n, mode), (phrase, group, n, mode))
+                    add(weight * is_main, ("action", c, n, mode), (phrase, group, n, mode))
                 # "the film that is good" is missing on purpose: its Korean is that of "the good
                 # film".
-                left, chance, quality = (
-                    ("copula", c, n, mode),
-                    chances["copula"],
-                    ("quality", c, "negated", mode),
+                copula_phrase, chance = ("copula", c, n, mode), chances["copula"]
+                is_are, auxiliary = ("be", n), ("auxiliary", "adjective", mode)
+                is_so, is_no_short, is_no_long, is_never = (
+                    ("quality", c, form, mode) for form in ("plain", "short", "long", "never")
                 )
-                add(chance["plain"] * is_main, left, ("be", n), ("quality", c, "plain", mode))
-                add(
-                    chance["degree"] * is_main,
-                    left,
-                    ("be", n),
-                    ("adverb", "degree"),
-                    ("quality", c, "plain", mode),
-                )
-                add(
-                    chance["not"],
-                    left,
-                    ("be", n),
-                    ("not", "adjective", mode),
-                    quality,
-                    korean=(0, 2, 1),
-                )
-                add(
-                    chance["never"],
-                    left,
-                    ("be", n),
-                    ("never", mode),
-                    quality,
-                    ("auxiliary", "adjective", mode),
-                    leans={3: 1},
-                )
+                add(chance["plain"] * is_main, copula_phrase, is_are, is_so)
+                add(chance["degree"] * is_main, copula_phrase, is_are, ("adverb", "degree"), is_so)
+                negation: tuple[Symbol, ...] = (is_are, ("not", "short", mode), is_no_short)
+                add(chance["not"] * short, copula_phrase, *negation)
+                negation = (is_are, ("not", "adjective", mode), is_no_long)
+                add(chance["not"] * (1 - short), copula_phrase, *negation, korean=(0, 2, 1))
+                negation = (is_are, ("never", mode), is_never, auxiliary)
+                add(chance["never"], copula_phrase, *negation, leans={3: 1})
 
     # Sentences, noun phrases, what stands behind a noun in English and before it in Korean
     for weight, c, n in phrases:
+        frequency, setting = weight * classes[c]["weight"], chances["setting"]
+        sentence: tuple[Symbol, ...]
         sentence = ("noun phrase", c, n, "topic"), ("predicate", c, n, "main")
-        add(weight * classes[c]["weight"], ("sentence",), *sentence, leans={1: 0})
+        add(frequency * (1 - setting), ("sentence",), *sentence, leans={1: 0})
+        # "near the park a dog runs": the place is the topic, so the subject takes 이/가
+        sentence = ("setting",), ("noun phrase", c, n, "subject"), ("action", c, n, "main")
+        add(frequency * setting, ("sentence",), *sentence, leans={2: 1})
         for group in transitive:
             add(
                 weight * likes(verbs[group]["object"], c),
@@ -341,8 +356,11 @@ def build_rules(table: Mapping[str, Any], entries: Iterable[Entry]) -> list[Rule
                 deeper=True,
             )
         for group, body in places.items():
-            where = ("preposition", group), ("noun phrase", c, n, "bare")
+            where: tuple[Symbol, ...] = (("preposition", group), ("noun phrase", c, n, "bare"))
             add(weight * likes(body["object"], c), ("place", group), *where, korean=(1, 0))
+            portion = body["weight"] / sum(other["weight"] for other in places.values())
+            where = (("setting", group), ("short noun phrase", c, n))
+            add(portion * weight * likes(body["object"], c), ("setting",), *where, korean=(1, 0))
     for c in classes:
         for group, body in adjectives.items():
             add(
@@ -371,39 +389,34 @@ def build_rules(table: Mapping[str, Any], entries: Iterable[Entry]) -> list[Rule
             for group, body in places.items():
                 portion = body["weight"] / sum(other["weight"] for other in places.values())
                 add(chance["place"] * portion, behind, ("place", group))
-            odds = (
-                (1.0 if n == "singular" else 1 - chances["bare"]),
-                chances["adjective"],
-                sum(chance.values()),
-            )
+            some, new = 1 - chances["bare"] * (n == "plural"), share_of("determiner", n, brings_in)
+            articles = {"new": some * new, "known": some * (1 - new), "": 1 - some}
+            adjectival, modified = chances["adjective"], sum(chance.values())
             for role in ("topic", "subject", "object", "bare"):
                 for weight, entry in words["noun", c]:
-                    noun = entry.korean + "들" * (n == "plural")
-                    english = entry.english[n == "plural"]
-                    add_word(
-                        weight,
-                        ("noun", c, n, role),
-                        english,
-                        noun + particle(noun, role),
-                        *entry.tags,
-                    )
-                for has in itertools.product(
-                    (0, 1), repeat=3
-                ):  # a determiner, an adjective, a modifier
-                    weight = math.prod(
-                        odd if one else 1 - odd for one, odd in zip(has, odds, strict=True)
-                    )
-                    front = [("determiner", n)] * has[0] + [("attribute", c)] * has[1]
-                    children, k = (*front, ("noun", c, n, role), *[behind] * has[2]), len(front)
-                    order = [k + 1] * has[2] + list(range(k + 1))
+                    korean = entry.korean + "들" * (n == "plural")
+                    written = entry.english[n == "plural"], korean + particle(korean, role)
+                    add_word(weight, ("noun", c, n, role), *written, *entry.tags)
+                for (article, p), adjective in itertools.product(articles.items(), (0, 1)):
+                    weight = p * (adjectival if adjective else 1 - adjectival)
+                    front: list[Symbol] = [("determiner", n, article)] * (article != "")
+                    front += [("attribute", c)] * adjective
+                    marked = "subject" if (role, article) == ("topic", "new") else role
+                    words_of, k = (*front, ("noun", c, n, marked)), len(front)
+                    whole, order = ("noun phrase", c, n, role), (k + 1, *range(k + 1))
+                    add(weight * (1 - modified), whole, *words_of, head=k)
+                    leans = {k + 1: PARENT}
                     add(
-                        weight,
-                        ("noun phrase", c, n, role),
-                        *children,
+                        weight * modified,
+                        whole,
+                        *words_of,
+                        behind,
                         korean=order,
-                        leans={k + 1: PARENT},
+                        leans=leans,
                         head=k,
                     )
+                    if role == "bare":
+                        add(weight, ("short noun phrase", c, n), *words_of, head=k)
     total: defaultdict[Symbol, float] = defaultdict(float)
     for rule in rules:
         total[rule.left] += rule.probability

@@ -221,7 +221,8 @@ class Grammar:
             nodes: Ints, a: Ints, b: Ints, key: str, other: str
         ) -> tuple[list[tuple[int, int]], list[int]]:
             """(a, b) of the nodes within their sentences, and where each sentence's begin."""
-            nodes, a, b = (column[np.lexsort((b, a, sentence[nodes]))] for column in (nodes, a, b))
+            order = np.argsort(a * (b.max(initial=0) + 1) + b)  # a counts through all sentences
+            nodes, a, b = nodes[order], a[order], b[order]
             a, b = a - starts[key][sentence[nodes]], b - starts[other][sentence[nodes]]
             counts = np.bincount(sentence[nodes], minlength=_CHUNK)
             return list(zip(a.tolist(), b.tolist(), strict=True)), [0, *np.cumsum(counts).tolist()]
@@ -240,26 +241,23 @@ class Grammar:
         nats = np.bincount(sentence, self._nats[rule], _CHUNK).tolist()
         deepest = np.zeros(_CHUNK, dtype=np.int64)
         np.maximum.at(deepest, sentence, depth)
-        deep, begins, begins_korean = (
-            deepest.tolist(),
-            starts["english"].tolist(),
-            starts["korean"].tolist(),
+        english, korean, tags, korean_tags = (
+            text[column] for column in ("english", "korean", "tag", "korean_tag")
         )
-        for i in range(_CHUNK):
-            english, korean = (
-                slice(begins[i], begins[i + 1]),
-                slice(begins_korean[i], begins_korean[i + 1]),
-            )
+        ends = (starts["english"].tolist(), starts["korean"].tolist(), cuts, bounds)
+        borders = zip(*map(itertools.pairwise, ends))
+        known = zip(borders, sentiment, nats, deepest.tolist(), strict=True)
+        for ((a, b), (c, d), (e, f), (g, h)), opinion, probability, depth_of in known:
             yield Pair(
-                tuple(text["english"][english]),
-                tuple(text["korean"][korean]),
-                tuple(text["tag"][english]),
-                tuple(text["korean_tag"][korean]),
-                tuple(joined[cuts[i] : cuts[i + 1]]),
-                sentiment[i],
-                nats[i],
-                tuple(agreeing[bounds[i] : bounds[i + 1]]),
-                deep[i],
+                tuple(english[a:b]),
+                tuple(korean[c:d]),
+                tuple(tags[a:b]),
+                tuple(korean_tags[c:d]),
+                tuple(joined[e:f]),
+                opinion,
+                probability,
+                tuple(agreeing[g:h]),
+                depth_of,
             )
 
     def _parse(self, words: Sequence[str], language: str) -> tuple[float, int]:

@@ -17,13 +17,17 @@ EXERCISES = {}
 def plain_pairs():
     """English words to their pair: 100 plain main clauses, those with an adverb first.
 
-    Plain: with an object, without negation, without anything behind a noun.
+    Plain: with an object and a known subject (without a, an, some), without negation, without
+    anything behind a noun.
     """
     plain = {"DET", "PRON", "ADJ", "NOUN", "VERB", "ADV"}
     pairs = []
     for pair in sample(1500, seed=31):
         main = [tag for tag in pair.tags if tag in ("NOUN", "VERB")] == ["NOUN", "VERB", "NOUN"]
-        if main and set(pair.tags) <= plain and not {"never", "not", "that"} & set(pair.english):
+        subject = pair.english[: pair.tags.index("VERB")] if main else ()
+        new = {"a", "an", "some"} & set(subject)  # their particle is 이/가
+        left_out = {"never", "not", "that"} & set(pair.english)
+        if main and set(pair.tags) <= plain and not new and not left_out:
             pairs.append(pair)
     pairs.sort(key=lambda pair: "ADV" not in pair.tags)
     return {pair.english: pair for pair in pairs[:100]}
