@@ -12,8 +12,9 @@
   python3 course.py store [NN ...]  for authors: run lessons in fresh kernels and store their
                                     outputs; with --times measure only, and write nothing; with
                                     --corpora store exactly the cells that need a fetched corpus
-  python3 course.py results [TASK]  train every model on every shared task, as far as
-                                    data/results.json lacks it; with --again from nothing
+  python3 course.py results         train every model on every shared task, as far as
+                                    data/results.json lacks it; --task T, --model M: a part;
+                                    --again: from nothing; --check: one seed of each, compared
   python3 course.py bench           run the benchmarks, tests/bench_*.py
 
 The first start makes the folder .venv with all that the course needs; later starts find it there.

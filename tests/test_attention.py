@@ -133,7 +133,8 @@ def test_dates_are_different_texts_and_their_ids_end_where_they_should() -> None
     data = dates.data()
     assert len(data.train) == dates.TRAIN
     assert len(data.test) == dates.TEST
-    assert len({date.text for date in data.train + data.test}) == dates.TRAIN + dates.TEST
+    different = {date.text for date in data.train + data.development + data.test}
+    assert len(different) == dates.TRAIN + dates.DEVELOPMENT + dates.TEST
     source, target = dates.ids(data.test[:3])
     texts = [list(date.text) for date in data.test[:3]]
     assert [data.letters.decode(ids) for ids in source] == texts

@@ -195,7 +195,7 @@ def test_bad_input() -> None:
 def test_one_layer_is_the_attention_translator(both_ways: bool) -> None:
     torch.manual_seed(0)
     model = gnmt.GNMT(9, 7, 3, 4, layers=1, both_ways=both_ways)
-    twin = attention.AttentionTranslator(9, 7, 3, 4, both_ways=both_ways)
+    twin = attention.AttentionTranslator(9, 7, 3, 4, "additive", both_ways=both_ways)
     twin.load_state_dict(model.state_dict())
     source, words = torch.tensor([[4, 5, 3], [6, 3, 0]]), torch.tensor([[2, 4], [2, 5]])
     ours, theirs = (one.decode(*one.encode(source), words)[0] for one in (model, twin))

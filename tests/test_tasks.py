@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,17 +13,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from course_utils import grammar, text
 from course_utils.command import measure
 from course_utils.models.layers import LAYERS
+from course_utils.proofs import compare
 from course_utils.tasks import (
     TASKS,
     adding,
     dates,
     labelling,
     language_model,
+    protocol,
     results,
     sentiment,
     sums,
@@ -117,66 +123,262 @@ def test_wrong_forms_are_wrong() -> None:
         assert not grammar.derivations(words)
 
 
-def row(**changed: object) -> results.Run:
-    return results.Run("adding", "RNN", 0, {"5": 0.1}, 3, 1.0)._replace(**changed)
+def row(**changed: object) -> dict[str, Any]:
+    return {
+        "task": "adding",
+        "model": "RNN",
+        "setting": "5",
+        "seed": 0,
+        "rate": 0.002,
+        "updates": 10,
+        "rows": 320,
+        "values": {"5": 0.1},
+        "parameters": 3,
+        "seconds": 1.0,
+        **changed,
+    }
 
 
 def test_results_come_back_by_model_and_seed(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
-    second = row(seed=1, values={"5": 0.2})
-    measure.save([second, row(), row(model="GRU"), row(task="language")], path)
+    rows = [
+        row(seed=1, values={"5": 0.2}),
+        row(),
+        row(setting="7", values={"7": 0.3}),
+        row(model="GRU"),
+        row(task="language"),
+    ]
+    grids = {("adding", "RNN", "5"): {0.001: -3.0, 0.002: -1.0, 0.004: -1.0}}
+    measure.save(results.Results(grids, rows), path)
     assert results.values("adding", "RNN", "5", path) == [0.1, 0.2]
-    assert list(results.load("adding", path)) == ["GRU", "RNN"]
-    with pytest.raises(ValueError, match="no '7' of model 'RNN'"):
-        results.values("adding", "RNN", "7", path)
-    with pytest.raises(ValueError, match="no result of task 'sums'; there are adding, language"):
-        results.load("sums", path)
+    assert list(results.load("adding", path=path)) == ["GRU", "RNN"]
+    first = results.load("adding", path=path)["RNN"][0]
+    assert first == results.Run("adding", "RNN", 0, {"5": 0.1, "7": 0.3}, 3, 2.0)
+    (alone,) = results.load("adding", "7", path)["RNN"]
+    assert alone == results.Run("adding", "RNN", 0, {"7": 0.3}, 3, 1.0)
+    with pytest.raises(ValueError, match="task 'adding' with setting '8'"):
+        results.load("adding", "8", path)
+    assert results.chosen_rate("adding", "RNN", "5", path) == 0.002  # of equals the lowest
+    with pytest.raises(ValueError, match=r"no rate of .*'9'.* there are"):
+        results.chosen_rate("adding", "RNN", "9", path)
+    with pytest.raises(ValueError, match="no '9' of model 'RNN'"):
+        results.values("adding", "RNN", "9", path)
+    with pytest.raises(ValueError, match=r"no result of task 'sums'; .* adding, language"):
+        results.load("sums", path=path)
 
 
 def test_missing_or_damaged_results_say_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     with pytest.raises(FileNotFoundError, match=r"course\.py results"):
-        results.load("adding", path)
-    path.write_text('{"runs": [{"task"', encoding="utf-8")
-    with pytest.raises(ValueError, match="damaged"):
-        results.load("adding", path)
+        results.load("adding", path=path)
+    for damaged in ('{"runs": [{"task"', '{"runs": [], "choices": [{"task": "adding"}]}', "[]"):
+        path.write_text(damaged, encoding="utf-8")
+        with pytest.raises(ValueError, match="damaged"):
+            results.load("adding", path=path)
 
 
-def test_a_broken_off_run_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path, asked = tmp_path / "results.json", []
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A task of two models in one setting; the best rate of A is 0.004, of B beyond the grid."""
 
-    def fake(model: str, seed: int) -> tuple[dict[str, float], nn.Module]:
-        if (model, seed) == ("B", 0) and len(asked) == 2:
-            asked.append("broken")
+    def run(name: str, seed: int, setting: str, rate: float, part: str) -> protocol.Outcome:
+        task.asked.append((name, seed, rate, part))
+        if len(task.asked) == task.breaks_at:
             raise KeyboardInterrupt
-        asked.append((model, seed))
-        return {"score": 1 / 3}, nn.Linear(4, 1)
+        if rate in task.diverges or seed in task.diverges:
+            raise FloatingPointError("the loss is nan")
+        score = -abs(math.log(rate / task.best[name]))
+        return protocol.Outcome(score, {"score": 1 / 3}, nn.Linear(4, 1), 10, 320)
 
-    toy = SimpleNamespace(MODELS=("A", "B"), SEEDS=2, run=fake)
+    task = SimpleNamespace(
+        MODELS=("A", "B"),
+        SETTINGS=("",),
+        run=run,
+        asked=[],
+        breaks_at=0,
+        diverges=(),
+        best={"A": 0.004, "B": 0.032},
+    )
     monkeypatch.setattr(measure, "TASKS", {"toy": "toy"})
-    monkeypatch.setattr(measure, "module", lambda task: toy)
+    monkeypatch.setattr(measure, "module", lambda name: task)
+    return task
+
+
+def rates_tried(toy: Any, model: str) -> list[float]:
+    return [
+        rate for name, seed, rate, _ in toy.asked if (name, seed) == (model, protocol.CHOICE_SEED)
+    ]
+
+
+def test_rates_are_chosen_on_the_development_part_and_the_test_is_asked_once(
+    toy: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "results.json"
+    assert measure.main(["--processes", "1"], path) == 0
+    trials = [asked for asked in toy.asked if asked[1] == protocol.CHOICE_SEED]
+    assert {part for *_, part in trials} == {"development"}
+    assert rates_tried(toy, "A") == list(protocol.RATES)
+    assert rates_tried(toy, "B") == [*protocol.RATES, 0.032, 0.064]  # until it is worse again
+    runs = [asked for asked in toy.asked if asked not in trials]
+    assert runs == [
+        (name, seed, rate, "test")
+        for seed in range(protocol.SEEDS)
+        for name, rate in (("A", 0.004), ("B", 0.032))
+    ]
+    assert results.chosen_rate("toy", "B", "", path) == 0.032
+    assert results.values("toy", "A", "score", path) == [0.3333] * 3
+    assert "edge" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("best", [1e-6, 1e3])
+def test_a_grid_grows_by_a_few_rates_and_says_that_the_best_is_still_at_its_edge(
+    toy: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], best: float
+) -> None:
+    toy.best["B"] = best
+    measure.main(["--processes", "1", "--model", "B"], tmp_path / "results.json")
+    tried = rates_tried(toy, "B")
+    assert len(tried) == len(protocol.RATES) + measure.WIDEST == len(set(tried))
+    assert tried[-1] == (min(tried) if best < 1 else max(tried))
+    assert f"toy, B: best at the edge, {tried[-1]:g}" in capsys.readouterr().out
+
+
+def test_where_nothing_is_learnt_higher_rates_are_tried(toy: Any, tmp_path: Path) -> None:
+    toy.UNLEARNT, toy.best["A"] = -math.log(3), 0.064  # five scores of -1.39 or less
+    measure.main(["--processes", "1", "--model", "A"], tmp_path / "results.json")
+    assert rates_tried(toy, "A") == [*protocol.RATES, 0.032, 0.064, 0.128]
+    toy.asked, toy.UNLEARNT = [], 1.0
+    measure.main(["--processes", "1", "--model", "B"], tmp_path / "results.json")
+    assert len(rates_tried(toy, "B")) == 8
+
+
+def test_a_rate_that_diverges_is_the_worst_and_a_run_that_does_is_told(
+    toy: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, toy.diverges = tmp_path / "results.json", (0.016, 0.032, 2)
+    toy.best["B"] = 0.008
+    assert measure.main(["--processes", "1"], path) == 1
+    assert "seed 2: FloatingPointError: the loss is nan" in capsys.readouterr().out
+    assert json.loads(path.read_text())["choices"][0]["grid"]["0.016"] is None
+    whole = results.read(path)
+    assert whole.grids["toy", "B", ""][0.016] == -math.inf
+    assert {row["seed"] for row in whole.rows} == {0, 1}
+    toy.diverges = ()
+    assert measure.main(["--processes", "1"], path) == 0
+    assert len(results.read(path).rows) == 6
+
+
+def test_side_by_side_is_as_one_after_the_other(
+    toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = tmp_path / "one.json", tmp_path / "two.json"
+    measure.main(["--processes", "1"], one)
+    toy.diverges = (2,)
+    monkeypatch.setattr(
+        measure, "ProcessPoolExecutor", lambda n, context, start: ThreadPoolExecutor(n)
+    )
+    assert measure.main([], two) == 1  # the others of the pool are kept
+    assert len(results.read(two).rows) == 4
+    toy.diverges = ()
+    assert measure.main([], two) == 0
+    without_times = [re.sub(r'"seconds": [^}]*', "", path.read_text()) for path in (one, two)]
+    assert without_times[0] == without_times[1]
+
+
+def test_what_another_command_has_written_is_kept(toy: Any, tmp_path: Path) -> None:
+    path, run = tmp_path / "results.json", toy.run
+
+    def both(name: str, *rest: Any) -> protocol.Outcome:
+        if name == "B" and not path.exists():  # while B's first training runs, A is done
+            measure.main(["--processes", "1", "--model", "A"], path)
+        outcome: protocol.Outcome = run(name, *rest)
+        return outcome
+
+    toy.run = both
+    measure.main(["--processes", "1", "--model", "B"], path)
+    assert {row["model"] for row in results.read(path).rows} == {"A", "B"}
+
+
+def test_a_run_with_a_rate_that_is_no_longer_the_best_is_done_anew(
+    toy: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "results.json"
+    measure.main(["--processes", "1", "--model", "A"], path)
+    whole = results.read(path)
+    grid = {**whole.grids["toy", "A", ""], 0.002: 1.0}
+    measure.save(whole._replace(grids={("toy", "A", ""): grid}), path)
+    measure.main(["--processes", "1", "--model", "A"], path)
+    assert [row["rate"] for row in results.read(path).rows] == [0.002] * 3
+
+
+@pytest.mark.parametrize("breaks_at", [1, 4, 12, 18])
+def test_what_is_broken_off_goes_on(toy: Any, tmp_path: Path, breaks_at: int) -> None:
+    path, toy.breaks_at = tmp_path / "results.json", breaks_at
     with pytest.raises(KeyboardInterrupt):
-        measure.main([], path)
-    assert len(json.loads(path.read_text())["runs"]) == 2
-    assert measure.main([], path) == 0
-    assert [run.seed for run in results.load("toy", path)["B"]] == [0, 1]
-    assert len(asked) == 5
-    assert results.values("toy", "A", "score", path) == [0.3333] * 2
-    assert measure.main([], path) == 0
-    assert len(asked) == 5
-    assert measure.main(["--again", "toy"], path) == 0
-    assert len(asked) == 9
-    assert measure.main(["nothing"], path) == 2
-    assert "toy" in capsys.readouterr().err
+        measure.main(["--processes", "1"], path)
+    assert measure.main(["--processes", "1"], path) == 0
+    assert len(toy.asked) == 19  # 5 + 7 trials, 6 runs, and what was broken off
+    assert measure.main(["--processes", "1"], path) == 0
+    assert len(toy.asked) == 19
+    whole = json.loads(path.read_text())
+    assert len(whole["runs"]) == 6
+    assert measure.main(["--processes", "1", "--again", "--model", "A"], path) == 0
+    assert len(toy.asked) == 19 + 5 + 3
+    assert json.loads(path.read_text()) == whole
+
+
+def test_a_check_holds_one_seed_against_the_file(
+    toy: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, toy.CHECK = tmp_path / "results.json", ("B", "")
+    measure.main(["--processes", "1"], path)
+    toy.asked.clear()
+    assert measure.main(["--check"], path) == 0
+    assert toy.asked == [("B", 0, 0.032, "test")]
+    assert measure.main(["--check", "--model", "A"], path) == 0
+    assert toy.asked[-1] == ("A", 0, 0.004, "test")
+    changed = path.read_text().replace('{"score": 0.3333}', '{"score": 0.5}')
+    path.write_text(changed)
+    assert measure.main(["--check"], path) == 1
+    assert "OUTSIDE" in capsys.readouterr().out
+
+
+def test_the_command_says_what_is_wrong(
+    toy: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "results.json"
+    for arguments, message in (
+        (["--model", "A", "--model", "C"], "no such model: C; there are A, B"),
+        (["--processes", "0"], "1 or more, not 0"),
+        (["--processes", "two"], "1 or more, not two"),
+    ):
+        with pytest.raises(SystemExit):
+            measure.main(arguments, path)
+        assert message in capsys.readouterr().err
+    assert measure.main(["--check"], path) == 2
+    assert "`python3 course.py results` makes it" in capsys.readouterr().err
+    path.write_text('{"runs": [{"task"', encoding="utf-8")
+    for arguments in ([], ["--again"], ["--check"]):
+        assert measure.main(arguments, path) == 2
+        assert "is damaged" in capsys.readouterr().err
+    assert path.read_text() == '{"runs": [{"task"'
+    assert toy.asked == []
 
 
 def test_the_stored_file_is_whole() -> None:
+    whole = results.read()
+    wanted = list(measure.units(list(TASKS)))
+    assert measure.jobs(wanted, whole) == []
+    assert set(whole.grids) == set(wanted)
     for task in TASKS:
         runs, module = results.load(task), measure.module(task)
+        more = getattr(module, "MORE_SEEDS", {})
+        assert set(more) <= set(module.MODELS)
         seeds = {model: [run.seed for run in runs[model]] for model in module.MODELS}
-        assert seeds == {model: list(range(module.SEEDS)) for model in module.MODELS}
+        wanted_seeds = {model: more.get(model, protocol.SEEDS) for model in module.MODELS}
+        assert seeds == {model: list(range(n)) for model, n in wanted_seeds.items()}
+    for row in whole.rows:
+        assert row["rate"] == results.best(whole.grids[measure.unit_of(row)])
+    assert results.FILE.stat().st_size < 300_000
 
 
 def test_labelled_data_shares_its_test_and_never_its_training() -> None:
@@ -186,9 +388,15 @@ def test_labelled_data_shares_its_test_and_never_its_training() -> None:
     assert data.train[:10] == sentiment.data(10, 0).train
     assert data.train[:50] != other.train
     assert [pair.sentiment + 1 for pair in data.train_pairs] == data.train_labels
-    held_out = {pair.english for pair in data.test_pairs}
-    assert not held_out & {pair.english for pair in sentiment.data(labelling.MOST, 2).train_pairs}
-    with pytest.raises(ValueError, match="n is 1 to 5000 and seed 0 to 2; got n=6000"):
+    held_out = {*map(tuple, data.test), *map(tuple, data.development)}
+    assert len(held_out) == labelling.TEST + labelling.DEVELOPMENT
+    pools = {}
+    for seed in (*labelling.FIRST_POOLS, *labelling.MORE_POOLS):
+        pools[seed] = [tuple(ids) for ids in sentiment.data(labelling.MOST, seed).train]
+        assert not held_out & set(pools[seed])
+        assert len(pools[seed]) == labelling.MOST
+    assert len({pool[:20] for pool in map(tuple, pools.values())}) == len(pools)
+    with pytest.raises(ValueError, match=r"n is 1 to 5000 and seed one of .*; got n=6000"):
         sentiment.data(6000)
 
 
@@ -223,8 +431,43 @@ def test_padding_changes_no_score_of_a_labeller(name: str, each_word: bool) -> N
             assert torch.allclose(scores[: len(row)] if each_word else scores, alone, atol=1e-6)
 
 
+def test_a_bag_is_scikit_learns_regression_on_counts() -> None:
+    data = sentiment.data(200)
+    ids, mask = (torch.from_numpy(part) for part in text.pad(data.train))
+    for weighted in (False, True):
+        bag = sentiment.fitted(data, weighted, 10.0)
+        frequency = (sentiment.counts(ids, mask, len(data.words)) > 0).sum(dim=0)
+        rarity = torch.log(201 / (1 + frequency)) + 1
+        compare(bag.weights, rarity if weighted else torch.ones(len(data.words)), tolerance=1e-6)
+        features = bag.features(ids, mask).numpy()
+        fit = LogisticRegression(C=10.0, max_iter=2000).fit(features, data.train_labels)
+        shares = bag(ids, mask).softmax(dim=1)
+        compare(shares, fit.predict_proba(features), tolerance=1e-3)
+    outcome = sentiment.run("bag of words", 0, "100", 10.0, "development")
+    assert (outcome.updates, outcome.rows) == (0, 100)
+
+
+def test_a_bag_of_two_labels_never_says_the_third() -> None:
+    data = sentiment.data(200)
+    kept = [place for place, label in enumerate(data.train_labels) if label != 1]
+    two = data._replace(
+        train=[data.train[place] for place in kept],
+        train_labels=[data.train_labels[place] for place in kept],
+    )
+    said = labelling.predict(sentiment.fitted(two, False, 10.0), data.test)
+    assert set(said.tolist()) == {0, 2}
+    assert (said == data.test_labels).mean() > 0.15
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_part_that_is_none_is_refused(task: str) -> None:
+    model, setting = next(iter(measure.units([task])))[1:]
+    with pytest.raises(ValueError, match="part is 'development' or 'test', not 'train'"):
+        measure.module(task).run(model, 0, setting, 0.001, "train")
+
+
 def test_a_labeller_learns_from_few_labels_and_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labelling, "PLAN", ((40, 1.5e-2),))
+    monkeypatch.setattr(labelling, "UPDATES", 40)
     data = tagging.data(100)
     first, second = (labelling.accuracy(labelling.train(data), data) for _ in range(2))
     assert first == second > 70
@@ -236,21 +479,8 @@ def size(model: nn.Module) -> int:
     return sum(weight.numel() for weight in model.parameters())
 
 
-def test_the_transformers_are_as_large_as_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And each trains at the rate that it needs."""
+def test_the_transformers_are_as_large_as_the_others() -> None:
     transformer, other = map(dates.new_model, ("Transformer", "attention, additive"))
     assert 0.8 < size(transformer) / size(other) < 1.2
-    asked = {}
-
-    def remember(model: Any, *_: Any, rate: float, **__: Any) -> None:
-        asked[size(model)] = rate
-
-    small = sums.Sums(text.Vocabulary("+0123456789"), [("5+7", "12")], [])
-    monkeypatch.setattr(sums, "train_in_one_cycle", remember)
-    monkeypatch.setattr(sums, "data", lambda: small)
-    models = [sums.train(name, 0)[0] for name in ("both", "Transformer")]
-    assert 0.8 < size(models[0]) / size(models[1]) < 1.2
-    assert set(asked.values()) == {sums.RATE}
-    lower, _ = sums.train("Transformer, lower rate", 0)
-    assert asked[size(lower)] == sums.RATE / 3
-    assert type(lower) is type(models[1])
+    transformer, other = map(sums.new_model, ("Transformer", "both"))
+    assert 0.8 < size(transformer) / size(other) < 1.2

@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from course_utils import training
-from course_utils.optim.one_cycle import train_in_one_cycle
+from course_utils import text, training
+from course_utils.optim.warm_up import rate_at, train_with_warm_up
 from course_utils.training import progress_bar, setup, threads, train, watched
 
 
@@ -165,13 +166,29 @@ def test_the_generator_is_numpys() -> None:
     assert isinstance(setup(0, framework=False), np.random.Generator)
 
 
-def test_the_rate_goes_up_and_down_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("updates, warm_up", [(1, 0.1), (10, 0.1), (100, 0.1), (7, 0.0), (5, 1)])
+def test_the_rate_reaches_its_top_once_and_is_never_0(updates: int, warm_up: float) -> None:
+    rates = [rate_at(update, updates, 0.5, warm_up) for update in range(updates)]
+    assert max(rates) == 0.5
+    assert min(rates) > 0
+    top = rates.index(0.5)
+    assert top == max(round(warm_up * updates), 1) - 1
+    assert (np.diff(rates[: top + 1]) > 0).all()
+    assert (np.diff(rates[top:]) < 0).all()
+    assert np.allclose(np.diff(rates[: top + 1], 2), 0)
+    assert np.allclose(np.diff(rates[top:], 2), 0)
+
+
+def test_training_follows_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many updates, however many batches there are, and nothing of Adam moves but the rate."""
     rates: list[float] = []
     kind = type(training.adam([nn.Parameter(torch.zeros(1))], 0.1))
     step = kind.step
 
     def noted(self: torch.optim.Adam) -> None:
-        rates.append(self.param_groups[0]["lr"])
+        (group,) = self.param_groups
+        rates.append(group["lr"])
+        assert (group["betas"], group["eps"], group["weight_decay"]) == ((0.9, 0.999), 1e-8, 0)
         step(self)
 
     monkeypatch.setattr(kind, "step", noted)
@@ -181,12 +198,14 @@ def test_the_rate_goes_up_and_down_once(monkeypatch: pytest.MonkeyPatch) -> None
     def loss(model: nn.Module, batch: tuple[list[np.float32]]) -> torch.Tensor:
         return model(torch.tensor(batch[0])[:, None]).square().mean()
 
-    history = train_in_one_cycle(model, (data,), loss, seed=0, size=2, epochs=10, rate=0.1)
-    assert len(rates) == 100
-    assert len(history.loss) == 10
-    top = int(np.argmax(rates))
-    assert rates[top] == pytest.approx(0.1, rel=1e-2)
-    assert abs(top - 20) <= 1
-    assert rates[-1] < 1e-3
-    assert (np.diff(rates[: top + 1]) > 0).all()
-    assert (np.diff(rates[top:]) < 0).all()
+    def batches() -> Any:
+        return text.batches(data, size=2)
+
+    history = train_with_warm_up(model, batches, loss, updates=97, rate=0.1, reports=4)
+    assert rates == [rate_at(update, 97, 0.1) for update in range(97)]
+    assert len(history.gradient_norm) == 97
+    assert len(history.loss) == 4
+    with pytest.raises(ValueError, match="3 updates cannot be told in 4 parts"):
+        train_with_warm_up(model, batches, loss, updates=3, rate=0.1, reports=4)
+    with pytest.raises(ValueError, match="no batch"):
+        train_with_warm_up(model, list, loss, updates=3, rate=0.1)

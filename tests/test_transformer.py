@@ -94,18 +94,6 @@ def test_the_embeddings_spread() -> None:
     assert torch.allclose(narrow, 0.3 * wide, atol=1e-12)
 
 
-def test_the_rate_of_a_transformer_is_its_own_unless_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    rates: list[float] = []
-
-    def note(*_: Any, rate: float, **__: Any) -> None:
-        rates.append(rate)
-
-    monkeypatch.setattr(translation, "train_in_one_cycle", note)
-    for name, rate in (("seq2seq", None), ("Transformer", None), ("Transformer", 0.001)):
-        translation.train(translation.MODELS[name](), 0, rate=rate)
-    assert rates == [translation.RATE, translation.TRANSFORMER_RATE, 0.001]
-
-
 def test_the_causal_layer_sees_no_later_step_and_goes_on_where_it_stopped() -> None:
     torch.manual_seed(0)
     layer = CausalTransformer(3, 8, heads=2, layers=3).double()

@@ -17,10 +17,14 @@ from course_utils.tasks import sums, translation
 
 def test_pairs_are_balanced_by_length_and_none_is_in_both_parts() -> None:
     data = translation.data()
-    for part, each in ((data.train, translation.TRAIN), (data.test, translation.TEST)):
+    for part, each in (
+        (data.train, translation.TRAIN),
+        (data.development, translation.DEVELOPMENT),
+        (data.test, translation.TEST),
+    ):
         lengths = Counter(len(pair.english) for pair in part)
         assert lengths == dict.fromkeys(translation.LENGTHS, each)
-    sentences = [pair.english for pair in data.train + data.test]
+    sentences = [pair.english for pair in data.train + data.development + data.test]
     assert len(set(sentences)) == len(sentences)
     # Each is a sentence of the whole grammar, too
     assert all(grammar.derivations(pair.english) == 1 for pair in data.test[::20])
@@ -100,7 +104,7 @@ def test_score_of_known_translations() -> None:
     unfinished = translation.score([[*ids, ids[-1]] for ids in true])
     assert unfinished.exact == 0
     assert 80 < unfinished.tokens < 100
-    with pytest.raises(ValueError, match="each of the 600 test pairs; there are 2"):
+    with pytest.raises(ValueError, match="each of the 2000 test pairs; there are 2"):
         translation.score([[1], [2]])
 
 
@@ -110,9 +114,11 @@ def test_reversed_keeps_the_end_at_the_end() -> None:
 
 
 def test_sums_are_split_without_overlap_and_scored_digit_for_digit() -> None:
-    characters, known, held_out = sums.data()
-    assert (len(known), len(held_out)) == (sums.TRAIN, sums.TEST)
+    characters, known, development, held_out = sums.data()
+    sizes = sums.TRAIN, sums.DEVELOPMENT, sums.TEST
+    assert (len(known), len(development), len(held_out)) == sizes
     assert not set(known) & set(held_out)
+    assert not set(development) & {*known, *held_out}
     source, target = sums.ids([("57+5", "62")], reverse=True)
     assert characters.decode(source[0]) == list("5+75")
     assert target[0] == [text.SOS, *characters.encode("62"), text.EOS]

@@ -34,7 +34,7 @@ class GNMT(AttentionTranslator):
         V: int,
         D: int,
         H: int,
-        score: str = "dot",
+        score: str = "additive",
         *,
         layers: int = 2,
         both_ways: bool = True,

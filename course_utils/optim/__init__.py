@@ -1,1 +1,1 @@
-"""Adam without its import of PyTorch's compiler, and the plan by which a rate rises and falls."""
+"""Adam without its import of PyTorch's compiler, and the plan of all shared tasks."""

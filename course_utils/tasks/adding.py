@@ -9,21 +9,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .. import training
 from ..datasets import adding_problem
 from ..expect import expect_shape
-from ..models.layers import LAYERS, Layer
+from ..models.layers import LAYERS, Layer, chrono_lstm
+from ..optim.warm_up import train_with_warm_up
+from .protocol import SEEDS, Outcome, Part, expect_part
 
-MODELS = ("RNN", "LSTM", "GRU", "SRU", "Transformer")
-SEEDS = 3
+__all__ = ["MODELS", "SEEDS", "SETTINGS", "Adder", "data", "run", "train"]
+
+MODELS = ("RNN", "LSTM", "GRU", "SRU", "LSTM, chrono", "Transformer")
 LENGTHS = (5, 10, 20, 40, 60)  # steps
+SETTINGS = tuple(map(str, LENGTHS))
+CHECK = ("GRU", "20")
 HIDDEN = 32  # units of the layer
 BATCH = 32  # sequences
 UPDATES = 500  # for each length and seed
-RATE = 0.01  # of Adam
-TEST = 1000  # held-out sequences of each length
-TEST_SEED = 99
+RATES = (0.008, 0.016, 0.032, 0.064, 0.128)  # at protocol.RATES the longest are not learnt in time
+RATE = 0.032  # the highest, where nothing else is chosen
+PART_SEEDS = {"development": 98, "test": 99}
+PART_SIZE = 4_000  # held-out sequences of each length
 BASELINE = 1 / 6  # mean squared error of always answering 1
+UNLEARNT = -0.9 * BASELINE  # a development score (minus the error) at which nothing is learnt
 SOLVED = BASELINE / 2  # a length is solved where the median error over the seeds is below
 
 
@@ -31,6 +37,13 @@ def data(n: int, length: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]
     """x (n, length, 2) and y (n,) of `datasets.adding_problem` as float32 tensors."""
     x, y = adding_problem(n, length, rng)
     return torch.from_numpy(x).float(), torch.from_numpy(y).float()
+
+
+def layer_of(name: str, length: int) -> Layer:
+    """The layer of one of MODELS; the chrono LSTM is told how long its sequences are."""
+    if name == "LSTM, chrono":
+        return lambda D, H: chrono_lstm(D, H, length)
+    return LAYERS[name]
 
 
 class Adder(nn.Module):
@@ -53,23 +66,33 @@ def squared_error(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     return F.mse_loss(model(x).to(y.dtype), y)
 
 
-def train(layer: Layer, length: int, seed: int, updates: int = UPDATES) -> Adder:
-    """An `Adder` after `updates` steps of Adam on fresh batches of this length."""
+def train(
+    layer: Layer, length: int, seed: int, updates: int = UPDATES, rate: float = RATE
+) -> Adder:
+    """An `Adder` after the plan's `updates`, each with a fresh batch of this length."""
     torch.manual_seed(seed)
     rng, model = np.random.default_rng(seed), Adder(layer)
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         return (data(BATCH, length, rng) for _ in range(updates))
 
-    description = f"{length} steps, seed {seed}"
-    training.train(model, batches, squared_error, epochs=1, lr=RATE, description=description)
+    train_with_warm_up(
+        model,
+        batches,
+        squared_error,
+        updates=updates,
+        rate=rate,
+        description=f"{length} steps, seed {seed}",
+    )
     return model.eval()
 
 
 @torch.no_grad()
-def error(model: nn.Module, length: int) -> float:
-    """Mean squared error on TEST held-out sequences of this length, the same for every model."""
-    return float(squared_error(model, data(TEST, length, np.random.default_rng(TEST_SEED))))
+def error(model: nn.Module, length: int, part: Part = "test") -> float:
+    """Mean squared error on PART_SIZE sequences of this length, the same for every model."""
+    expect_part(part)
+    held_out = data(PART_SIZE, length, np.random.default_rng(PART_SEEDS[part]))
+    return float(squared_error(model, held_out))
 
 
 def longest_solved(errors: Mapping[int, Sequence[float]]) -> int:
@@ -85,8 +108,9 @@ def longest_solved(errors: Mapping[int, Sequence[float]]) -> int:
     return solved
 
 
-def run(name: str, seed: int) -> tuple[dict[str, float], nn.Module]:
-    """Mean squared error by length, and the model of the shortest."""
-    models = {length: train(LAYERS[name], length, seed) for length in LENGTHS}
-    values = {str(length): error(model, length) for length, model in models.items()}
-    return values, models[LENGTHS[0]]
+def run(name: str, seed: int, setting: str, rate: float, part: Part) -> Outcome:
+    """The mean squared error at one length."""
+    expect_part(part)
+    model = train(layer_of(name, int(setting)), int(setting), seed, rate=rate)
+    value = error(model, int(setting), part)
+    return Outcome(-value, {setting: value}, model, UPDATES, UPDATES * BATCH)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from itertools import islice
+from math import ceil
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,20 +17,26 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .. import grammar, text, training
+from .. import grammar, text
 from ..expect import expect_ids, expect_padding, expect_shape
 from ..models.layers import LAYERS, Layer
+from ..optim.warm_up import WARM_UP, train_with_warm_up
 from .language_model import vocabulary
+from .protocol import CHOICE_SEED, SEEDS, Outcome, Part
 
 MODELS = ("RNN", "LSTM", "GRU", "SRU", "Transformer")
-SEEDS = 3
 COUNTS = (10, 100, 1000)  # labelled sentences
-MOST = 5_000  # labelled sentences that there are for a seed
-TEST = 1_000  # sentences
+SETTINGS = tuple(map(str, COUNTS))
+FIRST_POOLS = (*range(SEEDS), CHOICE_SEED)  # seeds whose labelled sentences are one sample
+MORE_POOLS = (3, 4)  # seeds with a sample of their own
+MOST = 5_000  # labelled sentences of a pool
+DEVELOPMENT = 2_000  # sentences
+TEST = 4_000  # sentences
 SPLIT_SEED = 7
 HIDDEN = 32  # units of each of the two layers, and numbers of an embedding
 BATCH = 64  # sentences
-PLAN = ((320, 1.5e-2), (120, 3e-3))  # (updates, learning rate), one after the other
+UPDATES = 440
+RATE = 0.016  # the highest, where nothing else is chosen
 
 
 class Labelled(NamedTuple):
@@ -38,6 +46,8 @@ class Labelled(NamedTuple):
     names: tuple[str, ...]  # of the labels 0, 1, ...
     train: list[list[int]]  # ids
     train_labels: list[Any]  # one label a sentence (sentiment), or a list, one a word (tags)
+    development: list[list[int]]
+    development_labels: list[Any]
     test: list[list[int]]
     test_labels: list[Any]
     train_pairs: list[grammar.Pair]
@@ -46,7 +56,18 @@ class Labelled(NamedTuple):
 
 @cache
 def _pairs() -> tuple[list[grammar.Pair], list[grammar.Pair]]:
-    return grammar.split(SEEDS * MOST, TEST, seed=SPLIT_SEED)
+    return grammar.split(len(FIRST_POOLS) * MOST, DEVELOPMENT + TEST, seed=SPLIT_SEED)
+
+
+@cache
+def _pool(seed: int) -> list[grammar.Pair]:
+    """The MOST labelled sentences of a seed, none of which is held out."""
+    pairs, held_out = _pairs()
+    if seed in FIRST_POOLS:
+        return pairs[FIRST_POOLS.index(seed) * MOST :][:MOST]
+    known = {pair.english for pair in held_out}
+    fresh = grammar.standard().stream(SPLIT_SEED + seed)
+    return list(islice((pair for pair in fresh if pair.english not in known), MOST))
 
 
 def labelled(
@@ -55,17 +76,30 @@ def labelled(
     """n sentences in "english" or "korean" with what `label` says of each pair.
 
     Another seed gives other sentences. Raises ValueError for n outside 1 to MOST, and for a seed
-    outside 0 to SEEDS - 1.
+    that has no pool.
     """
-    if not (1 <= n <= MOST and 0 <= seed < SEEDS):
-        raise ValueError(f"n is 1 to {MOST} and seed 0 to {SEEDS - 1}; got n={n}, seed={seed}")
-    pool, test = _pairs()
-    train_part, words = pool[seed * MOST :][:n], vocabulary(language)
-    train_ids, test_ids = (
-        [words.encode(getattr(pair, language)) for pair in part] for part in (train_part, test)
+    seeds = (*FIRST_POOLS, *MORE_POOLS)
+    if not (1 <= n <= MOST and seed in seeds):
+        raise ValueError(f"n is 1 to {MOST} and seed one of {seeds}; got n={n}, seed={seed}")
+    held_out = _pairs()[1]
+    pool, words = _pool(seed)[:n], vocabulary(language)
+    development, test = held_out[:DEVELOPMENT], held_out[DEVELOPMENT:]
+    ids, labels = [], []
+    for part in (pool, development, test):
+        ids.append([words.encode(getattr(pair, language)) for pair in part])
+        labels.append([label(pair) for pair in part])
+    return Labelled(
+        words=words,
+        names=names,
+        train=ids[0],
+        train_labels=labels[0],
+        development=ids[1],
+        development_labels=labels[1],
+        test=ids[2],
+        test_labels=labels[2],
+        train_pairs=pool,
+        test_pairs=test,
     )
-    train_labels, test_labels = ([label(pair) for pair in part] for part in (train_part, test))
-    return Labelled(words, names, train_ids, train_labels, test_ids, test_labels, train_part, test)
 
 
 def reverse_steps(x: Tensor, mask: Tensor) -> Tensor:
@@ -124,15 +158,15 @@ def loss(model: nn.Module, batch: tuple[list[list[int]], list[Any]]) -> Tensor:
     return F.cross_entropy(logits if logits.ndim == 2 else logits[mask], targets)
 
 
-def epochs_of(updates: int, sentences: int) -> int:
-    """How many epochs of `sentences` in batches of BATCH make about so many updates."""
-    return round(updates / -(-sentences // BATCH))
-
-
 def train(
-    data: Labelled, seed: int = 0, layer: Layer = LAYERS["RNN"], model: nn.Module | None = None
+    data: Labelled,
+    seed: int = 0,
+    layer: Layer = LAYERS["RNN"],
+    model: nn.Module | None = None,
+    rate: float = RATE,
+    warm_up: float = WARM_UP,
 ) -> nn.Module:
-    """A model after PLAN on the data's training part: a `Labeller`, unless another is given."""
+    """A model after the plan's UPDATES on the data's training part: a `Labeller`, unless given."""
     torch.manual_seed(seed)
     rng, lengths = np.random.default_rng(seed), [len(ids) for ids in data.train]
     each_word = isinstance(data.train_labels[0], list)
@@ -142,10 +176,15 @@ def train(
     def batches() -> Iterator[tuple[Any, ...]]:
         return text.batches(data.train, data.train_labels, size=BATCH, rng=rng, lengths=lengths)
 
-    description = f"{len(data.train)} sentences, seed {seed}"
-    for updates, rate in PLAN:
-        epochs = epochs_of(updates, len(data.train))
-        training.train(model, batches, loss, epochs=epochs, lr=rate, description=description)
+    train_with_warm_up(
+        model,
+        batches,
+        loss,
+        updates=UPDATES,
+        rate=rate,
+        warm_up=warm_up,
+        description=f"{len(data.train)} sentences, seed {seed}",
+    )
     return model.eval()
 
 
@@ -160,15 +199,14 @@ def predict(model: nn.Module, sentences: Sequence[list[int]]) -> NDArray[Any]:
     return np.concatenate(labels)
 
 
-def accuracy(model: nn.Module, data: Labelled) -> float:
-    """Share in percent of the test's labels that the model gives."""
-    return 100 * float((predict(model, data.test) == np.hstack(data.test_labels)).mean())
+def accuracy(model: nn.Module, data: Labelled, part: Part = "test") -> float:
+    """Share in percent of the part's labels that the model gives."""
+    labels = np.hstack(getattr(data, f"{part}_labels"))
+    return 100 * float((predict(model, getattr(data, part)) == labels).mean())
 
 
-def run(
-    name: str, seed: int, data: Callable[[int, int], Labelled]
-) -> tuple[dict[str, float], nn.Module]:
-    """Right labels in percent on the test, by the number of labelled sentences."""
-    models = {n: train(data(n, seed), seed, LAYERS[name]) for n in COUNTS}
-    values = {str(n): accuracy(model, data(n, seed)) for n, model in models.items()}
-    return values, models[COUNTS[0]]
+def outcome(model: nn.Module, data: Labelled, setting: str, part: Part) -> Outcome:
+    """The share of right labels as the one value of this setting."""
+    share, n = accuracy(model, data, part), len(data.train)
+    rows = round(UPDATES * n / ceil(n / BATCH))  # in batches of BATCH and one of what is left
+    return Outcome(share, {setting: share}, model, UPDATES, rows)

@@ -12,20 +12,41 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .. import grammar, text, training
+from .. import grammar, text
 from ..expect import expect_ids, expect_padding, expect_shape
 from ..metrics import perplexity
 from ..models.layers import LAYERS, Layer
+from ..optim.warm_up import train_with_warm_up
+from .protocol import SEEDS, Outcome, Part, expect_part
 
-MODELS = ("RNN", "LSTM", "GRU", "SRU", "Transformer", "SRU, 2 layers", "SRU, 4 layers")
-SEEDS = 3
+__all__ = ["MODELS", "SEEDS", "SETTINGS", "LanguageModel", "data", "run", "train"]
+
+MODELS = (
+    "RNN",
+    "LSTM",
+    "GRU",
+    "SRU",
+    "Transformer",
+    "LSTM, 2 layers",
+    "GRU, 2 layers",
+    "SRU, 2 layers",
+    "LSTM, 4 layers",
+    "GRU, 4 layers",
+    "SRU, 4 layers",
+)
+MORE_SEEDS = {"LSTM": 5, "GRU": 5}  # lessons 09 and 10 set them side by side
+SETTINGS = ("940",)  # updates
+LONGER_SETTINGS = ("2820",)  # and three times as many: who learns slowly?
 TRAIN = 10_000  # sentences
-TEST = 500  # sentences, none of which is in the training part
+DEVELOPMENT = 1_000  # sentences, none of which is in the training part
+TEST = 2_000  # sentences, none of which is in the other parts
 SPLIT_SEED = 6
 HIDDEN = 64  # units of the layer, and numbers of an embedding
 BATCH = 32  # sentences
-PLAN = ((2, 5e-3), (1, 1e-3))  # (epochs, learning rate), one after the other
-AGREEMENT_PAIRS = 3_000  # sentences whose clauses are asked about
+UPDATES = 940  # three times all sentences
+CHECK = ("SRU", "940")
+RATE = 0.004  # the highest, where nothing else is chosen
+CLAUSES = 2_500  # that are asked about at each distance
 AGREEMENT_SEED = 606
 AGREEMENT_BINS = ((0, 0), (1, 1), (2, 3), (4, 6), (7, 10), (11, 99))  # words between the two
 
@@ -35,6 +56,7 @@ class Language(NamedTuple):
 
     words: text.Vocabulary  # closed: no word is unknown
     train: list[list[int]]
+    development: list[list[int]]
     test: list[list[int]]
     floor: float  # perplexity per token of the grammar itself on the test, <eos> included
 
@@ -48,13 +70,15 @@ def vocabulary(language: str) -> text.Vocabulary:
 
 @cache
 def data(language: str = "english") -> Language:
-    """TRAIN sentences to train on and TEST others to test on, in "english" or "korean"."""
-    words, parts = vocabulary(language), grammar.split(TRAIN, TEST, seed=SPLIT_SEED)
-    ids = [
+    """TRAIN sentences to train on, DEVELOPMENT and TEST others, in "english" or "korean"."""
+    words = vocabulary(language)
+    train, others = grammar.split(TRAIN, DEVELOPMENT + TEST, seed=SPLIT_SEED)
+    test = others[DEVELOPMENT:]
+    parts = [
         [words.encode(getattr(pair, language), sos=True, eos=True, strict=True) for pair in part]
-        for part in parts
+        for part in (train, others[:DEVELOPMENT], test)
     ]
-    return Language(words, ids[0], ids[1], grammar.floor(parts[1], language))
+    return Language(words, parts[0], parts[1], parts[2], grammar.floor(test, language))
 
 
 class LanguageModel(nn.Module):
@@ -89,8 +113,15 @@ def next_token_loss(model: nn.Module, batch: tuple[list[list[int]]]) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), ignore_index=text.PAD)
 
 
-def train(layer: Layer, seed: int, language: str = "english", tied: bool = True) -> LanguageModel:
-    """A `LanguageModel` after PLAN on `data(language).train`."""
+def train(
+    layer: Layer,
+    seed: int,
+    language: str = "english",
+    tied: bool = True,
+    rate: float = RATE,
+    updates: int = UPDATES,
+) -> LanguageModel:
+    """A `LanguageModel` after the plan's `updates` on `data(language).train`."""
     torch.manual_seed(seed)
     rng, sentences = np.random.default_rng(seed), data(language).train
     model = LanguageModel(len(data(language).words), HIDDEN, layer, tied)
@@ -99,11 +130,14 @@ def train(layer: Layer, seed: int, language: str = "english", tied: bool = True)
     def batches() -> Iterator[tuple[Any, ...]]:
         return text.batches(sentences, size=BATCH, rng=rng, lengths=lengths)
 
-    description = f"{language}, seed {seed}"
-    for epochs, rate in PLAN:
-        training.train(
-            model, batches, next_token_loss, epochs=epochs, lr=rate, description=description
-        )
+    train_with_warm_up(
+        model,
+        batches,
+        next_token_loss,
+        updates=updates,
+        rate=rate,
+        description=f"{language}, seed {seed}",
+    )
     return model.eval()
 
 
@@ -160,15 +194,17 @@ def prefers_right(
     Returns (clauses,). The question is Linzen, Dupoux & Goldberg's
     (2016, https://arxiv.org/abs/1611.01368).
     """
-    prefixes = [words.encode(c.words[: c.verb], sos=True, strict=True) for c in clauses]
-    ids = torch.from_numpy(text.pad(prefixes)[0])
-    last = torch.tensor([clause.verb for clause in clauses])  # where each prefix ends
-    parts = zip(torch.split(ids, 100), torch.split(last, 100))
-    logits = torch.cat([model(part)[0][torch.arange(len(part)), end] for part, end in parts])
-    right_ids = torch.tensor([words.id(clause.words[clause.verb]) for clause in clauses])
-    wrong_ids = torch.tensor([words.id(clause.wrong) for clause in clauses])
-    right, wrong = (logits.gather(1, column[:, None])[:, 0] for column in (right_ids, wrong_ids))
-    return (torch.sign(right - wrong).float().numpy() + 1) / 2
+    verdicts = np.empty(len(clauses))
+    order = np.argsort([clause.verb for clause in clauses], kind="stable")  # little padding
+    for places in np.array_split(order, -(-len(order) // 100)):
+        part = [clauses[place] for place in places]
+        prefixes = [words.encode(c.words[: c.verb], sos=True, strict=True) for c in part]
+        logits, _ = model(torch.from_numpy(text.pad(prefixes)[0]))  # (N, T, V)
+        after = logits[torch.arange(len(part)), [clause.verb for clause in part]]  # (N, V)
+        forms = [[words.id(c.words[c.verb]), words.id(c.wrong)] for c in part]
+        right, wrong = after.gather(1, torch.tensor(forms)).T
+        verdicts[places] = (torch.sign(right - wrong).float().numpy() + 1) / 2
+    return verdicts
 
 
 def by_distance(verdicts: NDArray[Any], clauses: Sequence[Clause]) -> NDArray[Any]:
@@ -178,17 +214,45 @@ def by_distance(verdicts: NDArray[Any], clauses: Sequence[Clause]) -> NDArray[An
     return np.array([100 * verdicts[places].mean() for places in inside])
 
 
+@cache
+def clauses() -> list[Clause]:
+    """The first CLAUSES of each of AGREEMENT_BINS that the grammar writes, asked of every model."""
+    kept: list[list[Clause]] = [[] for _ in AGREEMENT_BINS]
+    for pair in grammar.standard().stream(AGREEMENT_SEED):
+        for clause in agreement_clauses([pair]):
+            place = sum(clause.between > high for _, high in AGREEMENT_BINS[:-1])
+            if len(kept[place]) < CLAUSES:
+                kept[place].append(clause)
+        if min(map(len, kept)) == CLAUSES:
+            break
+    return [clause for row in kept for clause in row]
+
+
 def agreement(model: nn.Module) -> NDArray[Any]:
     """Percent of clauses whose right verb form an English model prefers, by distance: (bins,)."""
-    clauses = agreement_clauses(grammar.sample(AGREEMENT_PAIRS, AGREEMENT_SEED))
-    return by_distance(prefers_right(model, clauses, vocabulary("english")), clauses)
+    return by_distance(prefers_right(model, clauses(), vocabulary("english")), clauses())
 
 
-def run(name: str, seed: int) -> tuple[dict[str, float], nn.Module]:
-    """Perplexity on held-out English, and agreement in percent by distance."""
-    model = train(LAYERS[name], seed)
-    nats = np.concatenate(token_nats(model, data().test))
-    values = {"perplexity": perplexity(float(nats.mean())), "floor": data().floor}
-    for (low, high), share in zip(AGREEMENT_BINS, agreement(model)):
-        values[f"agreement {low}" if low == high else f"agreement {low}-{high}"] = float(share)
-    return values, model
+def settings_of(name: str) -> tuple[str, ...]:
+    """The budgets that one of MODELS is given, in updates: one for the slowest two, else both."""
+    return SETTINGS if name in ("LSTM, 4 layers", "GRU, 4 layers") else SETTINGS + LONGER_SETTINGS
+
+
+def run(name: str, seed: int, setting: str, rate: float, part: Part) -> Outcome:
+    """Perplexity on held-out English, and agreement in percent by distance.
+
+    setting: the budget in updates, as a string; its number is part of the names of the values
+    unless it is UPDATES.
+    """
+    expect_part(part)
+    updates = int(setting)
+    model = train(LAYERS[name], seed, rate=rate, updates=updates)
+    nats = float(np.concatenate(token_nats(model, getattr(data(), part))).mean())
+    values = {"perplexity": perplexity(nats)}
+    if part == "test":
+        values["floor"] = data().floor
+        for (low, high), share in zip(AGREEMENT_BINS, agreement(model)):
+            values[f"agreement {low}" if low == high else f"agreement {low}-{high}"] = float(share)
+    if updates != UPDATES:
+        values = {f"{value}, {setting} updates": number for value, number in values.items()}
+    return Outcome(-nats, values, model, updates, updates * BATCH)

@@ -6,7 +6,7 @@ Ids are those of `language_model.vocabulary("english")`; [CLS], [SEP] and [MASK]
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -18,19 +18,24 @@ from torch.nn import functional as F
 
 from .. import grammar, text
 from ..models.bert import POSITIONS, Encoder, PreTraining
-from ..optim.one_cycle import train_in_one_cycle
+from ..optim.warm_up import train_with_warm_up
 from . import labelling, sentiment, tagging
 from .labelling import Labelled
 from .language_model import vocabulary
+from .protocol import SEEDS, Outcome, Part, expect_part
 
-MODELS = ("BERT", "BERT, from scratch")
-SEEDS = 3
+__all__ = ["MODELS", "SEEDS", "SETTINGS", "data", "fine_tune", "run", "train"]
+
+MODELS = ("BERT", "BERT, from scratch", "BERT, [CLS]", "BERT, from scratch, [CLS]")
+SETTINGS = tuple(f"{task} {n}" for task in ("sentiment", "tagging") for n in labelling.COUNTS)
+MORE_SEEDS = {"BERT": 5, "BERT, from scratch": 5}  # lesson 16 sets them side by side
+CHECK = ("BERT", "tagging 100")
 SENTENCES = 40_000  # from which the texts are made
 TEXT_SEED = 16
 BATCH = 32  # texts
-EPOCHS = 3
-RATE = 5e-3  # of pre-training, the highest of one cycle
-TUNE_RATE = 2e-3  # of fine-tuning, likewise; batches and updates are those of `labelling.train`
+UPDATES = 1_500  # of pre-training
+RATE = 0.004  # of pre-training, the highest
+TUNE_RATE = 0.002  # of fine-tuning, the highest, where nothing else is chosen
 CHOSEN = 0.15  # share of the words that are asked about; of these:
 MASKED = 0.8  # become [MASK]
 SWAPPED = 0.1  # become another word
@@ -137,51 +142,72 @@ def loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
     return nats / chosen.sum().clamp(min=1) + F.cross_entropy(pairs, is_next)  # 0 if none is hidden
 
 
-def train(seed: int, loss: Callable[..., Tensor] = loss, epochs: int = EPOCHS) -> PreTraining:
-    """A new model after `epochs` over all `data()`, with words hidden anew each time.
+def train(
+    seed: int,
+    loss: Callable[..., Tensor] = loss,
+    updates: int = UPDATES,
+    rate: float = RATE,
+) -> PreTraining:
+    """A new model after the plan's `updates` on `data()`, with words hidden anew each time.
 
     loss: what replaces this module's `loss`.
     """
     torch.manual_seed(seed)
     rng, model = np.random.default_rng(seed), PreTraining(Encoder(len(bert_vocabulary())))
-    rows = next_or_random(data(), rng)
-    train_in_one_cycle(
+    rows, order = next_or_random(data(), rng), np.random.default_rng(seed)
+    lengths = [len(ids) for ids in rows[0]]
+    train_with_warm_up(
         model,
-        rows,
-        lambda model, rows: loss(model, hide(rows, rng)),
-        seed=seed,
-        size=BATCH,
-        epochs=epochs,
-        rate=RATE,
-        lengths=[len(ids) for ids in rows[0]],
+        lambda: text.batches(*rows, size=BATCH, rng=order, lengths=lengths),
+        lambda model, batch: loss(model, hide(batch, rng)),
+        updates=updates,
+        rate=rate,
         description=f"pre-training, seed {seed}",
     )
     return model.eval()
 
 
-class BertLabeller(nn.Module):
-    """An encoder with a new read-out: K logits a sentence, from [CLS]'s state, or for each word.
+@lru_cache(maxsize=1)
+def pretrained(seed: int) -> PreTraining:
+    """`train(seed)`, kept until another seed is asked for."""
+    return train(seed)
 
-    Called with ids and mask (N, T) like `labelling.Labeller`; [CLS] and [SEP] are added here.
+
+class BertLabeller(nn.Module):
+    """An encoder with a new read-out: K logits a sentence or for each word.
+
+    A sentence is summed up by the largest number of each unit over its words, as in
+    `labelling.Labeller`, or by [CLS]'s state where `pooled` is False. Called with ids and mask
+    (N, T) like that; [CLS] and [SEP] are added here.
     """
 
-    def __init__(self, encoder: Encoder, K: int, each_word: bool) -> None:
+    def __init__(self, encoder: Encoder, K: int, each_word: bool, pooled: bool = True) -> None:
         super().__init__()
-        self.encoder, self.each_word = encoder, each_word
+        self.encoder, self.each_word, self.pooled = encoder, each_word, pooled
         self.head = nn.Linear(encoder.word.embedding_dim, K)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         rows = [pack(row[real].tolist())[0] for row, real in zip(ids, mask)]
         full, seen = (torch.from_numpy(part) for part in text.pad(rows))  # (N, T + 2)
         states = self.encoder(full, torch.zeros_like(full), seen)
-        logits: Tensor = self.head(states[:, 1:-1] if self.each_word else states[:, 0])
+        if self.each_word:
+            read = states[:, 1:-1]
+        elif self.pooled:
+            read = states[:, 1:-1].masked_fill(~mask[..., None], -torch.inf).amax(dim=1)
+        else:
+            read = states[:, 0]
+        logits: Tensor = self.head(read)
         return logits
 
 
 def fine_tune(
-    data: Labelled, seed: int, encoder: Encoder | None = None, rate: float = TUNE_RATE
-) -> BertLabeller:
-    """A `BertLabeller` trained on the data's training part.
+    data: Labelled,
+    seed: int,
+    encoder: Encoder | None = None,
+    rate: float = TUNE_RATE,
+    pooled: bool = True,
+) -> nn.Module:
+    """A `BertLabeller` after `labelling.train`.
 
     encoder: what it starts from a copy of; a new one when None.
     """
@@ -190,32 +216,23 @@ def fine_tune(
     if encoder is not None:
         own_encoder.load_state_dict(encoder.state_dict())
     each_word = isinstance(data.train_labels[0], list)
-    model = BertLabeller(own_encoder, len(data.names), each_word)
-    updates = sum(updates for updates, _ in labelling.PLAN)
-    train_in_one_cycle(
-        model,
-        (data.train, data.train_labels),
-        labelling.loss,
-        seed=seed,
-        size=labelling.BATCH,
-        epochs=labelling.epochs_of(updates, len(data.train)),
-        rate=rate,
-        lengths=[len(ids) for ids in data.train],
-        description=f"{len(data.train)} sentences, seed {seed}",
-    )
-    return model.eval()
+    model = BertLabeller(own_encoder, len(data.names), each_word, pooled)
+    return labelling.train(data, seed, model=model, rate=rate)
 
 
-def run(name: str, seed: int) -> tuple[dict[str, float], nn.Module]:
-    """Right labels in percent on the test, by task and number of labelled sentences.
+def settings_of(name: str) -> tuple[str, ...]:
+    """Where [CLS] is read there is nothing to tag."""
+    return SETTINGS[:3] if name.endswith("[CLS]") else SETTINGS
 
-    One pre-training serves them all.
+
+def run(name: str, seed: int, setting: str, rate: float, part: Part) -> Outcome:
+    """Right labels in percent, by task and number of labelled sentences.
+
+    One pre-training serves all settings of a seed.
     """
-    encoder = train(seed).encoder if name == "BERT" else None
-    values: dict[str, float] = {}
-    for task, make in (("sentiment", sentiment.data), ("tagging", tagging.data)):
-        for n in labelling.COUNTS:
-            labelled = make(n, seed)
-            model = fine_tune(labelled, seed, encoder)
-            values[f"{task} {n}"] = labelling.accuracy(model, labelled)
-    return values, model
+    expect_part(part)
+    task, n = setting.split()
+    labelled = {"sentiment": sentiment, "tagging": tagging}[task].data(int(n), seed)
+    encoder = None if "from scratch" in name else pretrained(seed).encoder
+    model = fine_tune(labelled, seed, encoder, rate, pooled=not name.endswith("[CLS]"))
+    return labelling.outcome(model, labelled, setting, part)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from torch import nn
-
+from ..models.layers import LAYERS
 from . import labelling
-from .labelling import MODELS, SEEDS, Labelled, train
+from .labelling import MODELS, SETTINGS, Labelled, train
+from .protocol import SEEDS, Outcome, Part, expect_part
 
-__all__ = ["MODELS", "NAMES", "SEEDS", "data", "run", "train"]
+__all__ = ["MODELS", "NAMES", "SEEDS", "SETTINGS", "data", "run", "train"]
 
+CHECK = ("GRU", "1000")
 NAMES = ("ADJ", "ADP", "ADV", "AUX", "DET", "NOUN", "PART", "PRON", "VERB")
 
 
@@ -20,6 +21,9 @@ def data(n: int, seed: int = 0, language: str = "english") -> Labelled:
     )
 
 
-def run(name: str, seed: int) -> tuple[dict[str, float], nn.Module]:
-    """Right tags in percent, by the number of labelled sentences."""
-    return labelling.run(name, seed, data)
+def run(name: str, seed: int, setting: str, rate: float, part: Part) -> Outcome:
+    """Right tags in percent, from as many labelled sentences as the setting says."""
+    expect_part(part)
+    sentences = data(int(setting), seed)
+    model = train(sentences, seed, LAYERS[name], rate=rate)
+    return labelling.outcome(model, sentences, setting, part)

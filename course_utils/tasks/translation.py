@@ -8,7 +8,6 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -18,22 +17,27 @@ from ..models.attention import AttentionTranslator, alignment_error, weights_on_
 from ..models.gnmt import GNMT
 from ..models.seq2seq import LookingTranslator, Seq2Seq, Translator
 from ..models.transformer import TransformerTranslator
-from ..optim.one_cycle import train_in_one_cycle
+from ..optim.warm_up import WARM_UP, train_with_warm_up
 from ..training import History
+from .protocol import SEEDS, Outcome, Part, expect_part, new, percent_equal
 
-SEEDS = 3
+__all__ = ["MODELS", "SEEDS", "SETTINGS", "data", "ids", "run", "score", "train"]
+
 LENGTHS = range(3, 13)  # English words a sentence
 LONGER = range(13, 17)  # English words a sentence, longer than any in training (lesson 13)
+CHECK = ("attention, additive", "940")
 TRAIN = 1_200  # different pairs of each length
-TEST = 60  # pairs of each length
+DEVELOPMENT = 60  # pairs of each length
+TEST = 200  # pairs of each length
 SPLIT_SEED = 11
 WORDS = {"nouns": 3, "verbs": 2, "adjectives": 2, "prepositions": 2}  # first of each list
 HIDDEN = 128  # units
 EMBEDDING = 64  # numbers of an embedding
-BATCH = 64  # pairs
-EPOCHS = 5
-RATE = 0.006  # the highest of one cycle
-TRANSFORMER_RATE = 0.003  # the same, of a Transformer
+BATCH = 32  # pairs
+UPDATES = 1_875  # five times all pairs
+SETTINGS = ("940", "1875")  # updates: half the budget and the whole
+LONGER_SETTINGS = ("7500",)  # and four times as many for seq2seq: is its bottleneck a budget?
+RATE = 0.004  # the highest, where nothing else is chosen
 TRANSFORMER_SPREAD = 0.3  # standard deviation of its embeddings at the start
 BINS = ((3, 4), (5, 6), (7, 8), (9, 10), (11, 12))  # English words, both ends included
 
@@ -44,6 +48,7 @@ class Translation(NamedTuple):
     english: text.Vocabulary
     korean: text.Vocabulary
     train: list[grammar.Pair]
+    development: list[grammar.Pair]  # by length, DEVELOPMENT of each
     test: list[grammar.Pair]  # by length, TEST of each
 
 
@@ -86,12 +91,12 @@ def data() -> Translation:
     forms = {
         name: {getattr(rule.word, name) for rule in rules} - {""} for name in grammar.LANGUAGES
     }
-    by_length = draw_pairs(LENGTHS, TEST + TRAIN, SPLIT_SEED)
+    by_length = draw_pairs(LENGTHS, DEVELOPMENT + TEST + TRAIN, SPLIT_SEED)
+    cuts = slice(DEVELOPMENT + TEST, None), slice(DEVELOPMENT), slice(DEVELOPMENT, -TRAIN)
     return Translation(
         text.Vocabulary(sorted(forms["english"] | {"an"})),
         text.Vocabulary(sorted(forms["korean"])),
-        [pair for pairs in by_length.values() for pair in pairs[TEST:]],
-        [pair for pairs in by_length.values() for pair in pairs[:TEST]],
+        *([pair for pairs in by_length.values() for pair in pairs[cut]] for cut in cuts),
     )
 
 
@@ -118,28 +123,27 @@ def train(
     model: nn.Module,
     seed: int,
     *,
+    updates: int = UPDATES,
+    rate: float = RATE,
+    warm_up: float = WARM_UP,
     reverse: bool = False,
-    rate: float | None = None,
     description: str = "translation",
 ) -> History:
-    """The budget of lessons 11 to 15: EPOCHS over all pairs, batches of similar length.
+    """The plan of lessons 11 to 15, in batches of similar length.
 
     The caller makes the model, after `torch.manual_seed(seed)`. reverse: the source is read from
-    its end. rate: the cycle's highest; when None TRANSFORMER_RATE for a `TransformerTranslator`,
-    else RATE.
+    its end.
     """
-    usual = TRANSFORMER_RATE if isinstance(model, TransformerTranslator) else RATE
     source, target = ids(data().train)
     source = [reverse_ids(row) for row in source] if reverse else source
-    return train_in_one_cycle(
+    rng, lengths = np.random.default_rng(seed), [len(row) for row in source]
+    return train_with_warm_up(
         model,
-        (source, target),
+        lambda: text.batches(source, target, size=BATCH, rng=rng, lengths=lengths),
         seq2seq.loss,
-        seed=seed,
-        size=BATCH,
-        epochs=EPOCHS,
-        rate=rate or usual,
-        lengths=[len(row) for row in source],
+        updates=updates,
+        rate=rate,
+        warm_up=warm_up,
         description=f"{description}, seed {seed}",
     )
 
@@ -172,13 +176,24 @@ def score(written: Sequence[Sequence[int]]) -> Score:
     return Score(100 * float(right.mean()), share, 100 * np.array(bins))
 
 
+def written_by(
+    model: Translator, pairs: Sequence[grammar.Pair], *, reverse: bool = False
+) -> list[list[int]]:
+    """A model's greedy translations of some pairs."""
+    model.eval()
+    sources = ids(pairs)[0]
+    return seq2seq.greedy(model, [reverse_ids(row) for row in sources] if reverse else sources)
+
+
+def exact(model: Translator, pairs: Sequence[grammar.Pair], *, reverse: bool = False) -> float:
+    """Share in percent of the pairs that the model translates with every word right."""
+    true = [row[1:-1] for row in ids(pairs)[1]]
+    return percent_equal(written_by(model, pairs, reverse=reverse), true)
+
+
 def score_on_test(model: Translator, *, reverse: bool = False) -> Score:
     """`score` of a model's greedy translations of the test sentences."""
-    model.eval()
-    sources = ids(data().test)[0]
-    return score(
-        seq2seq.greedy(model, [reverse_ids(row) for row in sources] if reverse else sources)
-    )
+    return score(written_by(model, data().test, reverse=reverse))
 
 
 def alignment_error_on_test(model: LookingTranslator) -> float:
@@ -212,6 +227,7 @@ def transformer_translator() -> TransformerTranslator:
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "seq2seq": seq2seq_translator,
+    "seq2seq, reversed": seq2seq_translator,
     "seq2seq, peeky": lambda: seq2seq_translator(peeky=True),
     "attention, dot": lambda: attention_translator("dot"),
     "attention, general": lambda: attention_translator("general"),
@@ -219,27 +235,42 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "attention, dot, one way": lambda: attention_translator("dot", both_ways=False),
     "GNMT": gnmt_translator,
     "Transformer": transformer_translator,
+    "Transformer, no warm-up": transformer_translator,
 }
 
 
-def values_on_test(model: Any) -> dict[str, float]:
+def settings_of(name: str) -> tuple[str, ...]:
+    """The budgets that one of MODELS is given, in updates."""
+    return SETTINGS + LONGER_SETTINGS if name == "seq2seq" else SETTINGS
+
+
+def values_on_test(model: Any, *, reverse: bool = False) -> dict[str, float]:
     """Exact translations and right tokens in percent, and the alignment error.
 
-    Exact ones of all test sentences and by English words; the error of a model that has attention
-    weights to look at.
+    Exact ones of all test sentences, by English words, and of `longer_pairs`; the error of a model
+    that has attention weights to look at.
     """
-    result = score_on_test(model)
+    result = score_on_test(model, reverse=reverse)
     values = {"exact": result.exact, "tokens": result.tokens}
     for (low, high), share in zip(BINS, result.by_length):
         values[f"exact {low}-{high}"] = float(share)
+    values["longer"] = exact(model, longer_pairs(), reverse=reverse)
     if hasattr(model, "decode_and_look"):
         values["alignment error"] = alignment_error_on_test(model)
     return values
 
 
-def run(name: str, seed: int) -> tuple[dict[str, float], nn.Module]:
-    """`values_on_test` of one of MODELS."""
-    torch.manual_seed(seed)
-    model = MODELS[name]()
-    train(model, seed)
-    return values_on_test(model), model
+def run(name: str, seed: int, setting: str, rate: float, part: Part) -> Outcome:
+    """`values_on_test` of one of MODELS after so many updates as the setting says."""
+    expect_part(part)
+    model, reverse = new(MODELS[name], seed), name.endswith("reversed")
+    warm_up = 0.0 if name.endswith("no warm-up") else WARM_UP
+    train(model, seed, updates=int(setting), rate=rate, warm_up=warm_up, reverse=reverse)
+    if part == "development":
+        values = {"exact": exact(model, data().development, reverse=reverse)}
+    else:
+        values = values_on_test(model, reverse=reverse)
+    share = values["exact"]
+    if int(setting) != UPDATES:
+        values = {f"{value}, {setting} updates": number for value, number in values.items()}
+    return Outcome(share, values, model, int(setting), int(setting) * BATCH)
