@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from course_utils.models.layers import chrono_lstm
 from course_utils.proofs import compare
 from from_notebook import definitions
 from recurrent import LSTM, SIZES, TURNED, at_random_shapes, stays_finite_far_out
@@ -49,3 +50,11 @@ def test_whole_numbers_are_measurements_too(suffix: str) -> None:
 def test_gates_of_two_layers_are_refused() -> None:
     with pytest.raises(ValueError, match="unpack"):
         LESSON["gates_and_cells"](torch.nn.LSTM(2, 3, 2, batch_first=True), torch.zeros(1, 2, 2))
+
+
+def test_the_packages_chrono_lstm_is_the_lessons() -> None:
+    layers = []
+    for make in (LESSON["chrono_lstm"], chrono_lstm):
+        torch.manual_seed(3)
+        layers.append(dict(make(2, 5, 40).named_parameters()))
+    compare(*layers, tolerance=0)
