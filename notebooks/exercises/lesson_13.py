@@ -261,7 +261,7 @@ def repaired_beam(model, source, width, most=24):
 def tiny_model(seed, endless=False):
     """Untrained, with probabilities that differ much; an endless one never writes <eos>."""
     with torch.random.fork_rng(devices=[]):
-        model = GNMT(9, 7, 5, 8)
+        model = GNMT(9, 7, 5, 8, "dot")
     generator = torch.Generator().manual_seed(seed)
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.7, generator=generator)
