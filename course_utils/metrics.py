@@ -28,17 +28,6 @@ def accuracy(predicted: ArrayLike, true: ArrayLike, mask: ArrayLike | None = Non
     return float(np.mean(guess[keep] == truth[keep]))
 
 
-def rmse(true: ArrayLike, forecasts: ArrayLike) -> float:
-    """Root mean squared error, in the unit of the values. true, forecasts: any equal shapes.
-
-    Raises ValueError when shapes differ: broadcasting would compare each with each.
-    """
-    ours, theirs = np.asarray(true), np.asarray(forecasts)
-    if ours.shape != theirs.shape:
-        raise ValueError(f"shapes must be equal: true {ours.shape}, forecasts {theirs.shape}")
-    return float(np.sqrt(np.mean((ours - theirs) ** 2)))
-
-
 def perplexity(nats_per_token: float) -> float:
     """exp of the mean cross-entropy in nats a token.
 
